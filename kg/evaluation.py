@@ -1,0 +1,137 @@
+"""Evaluate one query on one open store, within limits, into bytes of one format."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+from kg import formats
+from kg.errors import BadQuery, Stopped
+from kg.formats import Format
+from kg.guard import check_query
+from kg.terms import PREFIXES
+
+if TYPE_CHECKING:
+    import pyoxigraph as ox
+
+#: The native parser and evaluator recurse; a query within the guard's bounds fits in this many bytes.
+STACK_BYTES = 512 * 1024 * 1024
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query and the dataset it asks. Empty graph lists mean the whole graph as the store presents it."""
+
+    text: str
+    default_graphs: tuple[str, ...] = ()
+    named_graphs: tuple[str, ...] = ()
+    form: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "form", check_query(self.text))
+
+    @property
+    def answers_with(self) -> tuple[Format, ...]:
+        """The formats that can hold an answer, the preferred one first."""
+        return formats.GRAPHS if self.form in ("CONSTRUCT", "DESCRIBE") else formats.ROWS
+
+
+def solve(store: ox.Store, question: Question) -> ox.QuerySolutions | ox.QueryBoolean | ox.QueryTriples:
+    """Start the evaluation. The result is bound to this thread: serialise and drop it here.
+
+    Raises:
+        BadQuery: the text does not parse.
+    """
+    import pyoxigraph as ox
+
+    dataset: dict[str, Any] = {}
+    if question.default_graphs or question.named_graphs:
+        dataset["default_graph"] = [ox.NamedNode(iri) for iri in question.default_graphs]
+        dataset["named_graphs"] = [ox.NamedNode(iri) for iri in question.named_graphs]
+    try:
+        return store.query(question.text, prefixes=PREFIXES, **dataset)
+    except SyntaxError as error:
+        raise BadQuery(f"The query does not parse: {error.msg}.") from None
+    except ValueError as error:
+        raise BadQuery(f"The query cannot be evaluated: {error}.") from None
+
+
+def write(store: ox.Store, question: Question, format: Format, output: IO[bytes]) -> None:
+    """Evaluate and serialise the answer to `output` as it comes."""
+    import pyoxigraph as ox
+
+    result = solve(store, question)
+    try:
+        if isinstance(result, ox.QueryTriples):
+            ox.serialize(result, output, _rdf_format(format), prefixes=_prefixes(format))
+        elif isinstance(result, ox.QueryBoolean) and format.name in ("csv", "tsv"):
+            output.write(b"true" if result else b"false")
+        else:
+            result.serialize(output, _rows_format(format))
+    except MemoryError:
+        raise Stopped("The query ran out of memory.", "Ask for less at a time, with LIMIT or a narrower pattern.") from None
+
+
+def write_graph(quads: Iterator[ox.Quad] | Iterator[ox.Triple], format: Format, output: IO[bytes]) -> None:
+    """Serialise triples or quads with the usual prefixes."""
+    import pyoxigraph as ox
+
+    ox.serialize(quads, output, _rdf_format(format), prefixes=_prefixes(format))
+
+
+def _prefixes(format: Format) -> dict[str, str] | None:
+    return PREFIXES if format.name in ("turtle", "trig", "rdfxml", "jsonld") else None
+
+
+def _rows_format(format: Format) -> ox.QueryResultsFormat:
+    import pyoxigraph as ox
+
+    known = ox.QueryResultsFormat
+    return {"json": known.JSON, "xml": known.XML, "csv": known.CSV, "tsv": known.TSV}[format.name]
+
+
+def _rdf_format(format: Format) -> ox.RdfFormat:
+    import pyoxigraph as ox
+
+    known = ox.RdfFormat
+    return {
+        "turtle": known.TURTLE,
+        "ntriples": known.N_TRIPLES,
+        "rdfxml": known.RDF_XML,
+        "jsonld": known.JSON_LD,
+        "trig": known.TRIG,
+        "nquads": known.N_QUADS,
+    }[format.name]
+
+
+def in_deep_thread(work: Callable[[], T], deadline: float | None = None) -> T:
+    """Run `work` in a thread with a stack that the native code cannot exhaust; return or raise what it does.
+
+    Raises:
+        Stopped: the deadline (in seconds) passed. Native code cannot be interrupted: the caller must end the process.
+    """
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:
+            failure.append(error)
+
+    before = threading.stack_size(STACK_BYTES)
+    try:
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join(deadline)
+    if thread.is_alive():
+        raise Stopped(f"Stopped after {deadline:g} seconds.", "Ask for less at a time, with LIMIT or a narrower pattern.")
+    if failure:
+        raise failure[0]
+    return outcome[0]

@@ -1,0 +1,108 @@
+"""Formats: names, media types and file endings, and the choice between them by an Accept header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kg.errors import BadRequest, NotAcceptable
+
+
+@dataclass(frozen=True)
+class Format:
+    """A serialisation. `kind` is what it can hold: rows (and booleans), a graph, or a dataset."""
+
+    name: str
+    kind: str
+    media: tuple[str, ...]
+    endings: tuple[str, ...] = ()
+
+    @property
+    def content_type(self) -> str:
+        text = self.media[0].startswith("text/")
+        return f"{self.media[0]}; charset=utf-8" if text else self.media[0]
+
+
+ROWS: Final = (
+    Format("json", "rows", ("application/sparql-results+json", "application/json"), ("srj", "json")),
+    Format("xml", "rows", ("application/sparql-results+xml", "application/xml", "text/xml"), ("srx", "xml")),
+    Format("csv", "rows", ("text/csv",), ("csv",)),
+    Format("tsv", "rows", ("text/tab-separated-values",), ("tsv",)),
+)
+GRAPHS: Final = (
+    Format("turtle", "graph", ("text/turtle", "application/x-turtle"), ("ttl",)),
+    Format("ntriples", "graph", ("application/n-triples", "text/plain"), ("nt",)),
+    Format("rdfxml", "graph", ("application/rdf+xml", "application/xml", "text/xml"), ("rdf", "owl")),
+    Format("jsonld", "graph", ("application/ld+json", "application/json"), ("jsonld",)),
+)
+DATASETS: Final = (
+    Format("trig", "dataset", ("application/trig",), ("trig",)),
+    Format("nquads", "dataset", ("application/n-quads",), ("nq",)),
+)
+HTML: Final = Format("html", "page", ("text/html", "application/xhtml+xml"))
+
+
+def named(name: str, among: tuple[Format, ...]) -> Format:
+    """Return the format of that name (a media type or a file ending will do too).
+
+    Raises:
+        BadRequest: no format among those offered has that name.
+    """
+    wanted = name.strip().lower()
+    for choice in among:
+        if wanted == choice.name or wanted in choice.media or wanted in choice.endings:
+            return choice
+    raise BadRequest(f"{name!r} is no format for this.", f"Use one of: {', '.join(f.name for f in among)}.")
+
+
+def by_ending(filename: str) -> Format | None:
+    """Return the graph or dataset format for a file name, or None."""
+    ending = filename.rsplit(".", 1)[-1].lower()
+    return next((f for f in (*GRAPHS, *DATASETS) if ending in f.endings), None)
+
+
+def by_media(content_type: str) -> Format | None:
+    """Return the graph or dataset format for a Content-Type header, or None."""
+    media = content_type.split(";")[0].strip().lower()
+    return next((f for f in (*GRAPHS, *DATASETS) if media in f.media), None)
+
+
+def negotiate(accept: str, among: tuple[Format, ...]) -> Format:
+    """Choose by the Accept header (RFC 9110): highest quality, then our order of preference.
+
+    Raises:
+        NotAcceptable: nothing on offer is acceptable.
+    """
+    ranges = _ranges(accept or "*/*")
+    best: tuple[float, int, Format] | None = None
+    for place, choice in enumerate(among):
+        quality = max(_quality(media, ranges) for media in choice.media)
+        if quality > 0 and (best is None or quality > best[0]):
+            best = (quality, place, choice)
+    if best is None:
+        offered = ", ".join(f.media[0] for f in among)
+        raise NotAcceptable(f"Nothing here is of the kind {accept!r}.", f"Accept one of: {offered}.")
+    return best[2]
+
+
+def _ranges(accept: str) -> dict[str, float]:
+    ranges: dict[str, float] = {}
+    for part in accept.split(","):
+        media, *parameters = (p.strip().lower() for p in part.split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    quality = min(max(float(parameter[2:]), 0.0), 1.0)
+                except ValueError:
+                    quality = 0.0
+        if media:
+            ranges[media] = quality
+    return ranges
+
+
+def _quality(media: str, ranges: dict[str, float]) -> float:
+    for key in (media, media.split("/")[0] + "/*", "*/*"):
+        if key in ranges:
+            return ranges[key]
+    return 0.0

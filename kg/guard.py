@@ -1,0 +1,99 @@
+"""What a SPARQL text may be, decided before any engine sees it.
+
+The engine's parser recurses on the native stack and its SERVICE and LOAD reach out over the network or read local
+files. So the text is cut into the terminals of the SPARQL grammar first: IRIs, strings and comments are opaque,
+keywords are reserved words outside of them, and length, tokens and nesting are bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from kg.errors import BadQuery
+
+MAX_LENGTH: Final = 1_000_000
+MAX_TOKENS: Final = 60_000
+MAX_DEPTH: Final = 200
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>\s+|\#[^\n\r]*)
+  | (?P<iri><[^<>"{}|^`\\\x00-\x20]*>)
+  | (?P<string>\"\"\"(?:\"{0,2}(?:[^"\\]|\\.))*\"\"\" | '''(?:'{0,2}(?:[^'\\]|\\.))*'''
+             | "(?:[^"\\\n\r]|\\.)*" | '(?:[^'\\\n\r]|\\.)*')
+  | (?P<variable>[?$]\w+)
+  | (?P<language>@[A-Za-z]+(?:-[A-Za-z0-9]+)*)
+  | (?P<name>(?:[^\W\d_][\w.-]*)?:(?:[\w:.-]|%[0-9A-Fa-f]{2}|\\[_~.\-!$&'()*+,;=/?\#@%])* | _:[\w.-]+)
+  | (?P<word>[A-Za-z_]\w*)
+  | (?P<number>\d[\w.]*)
+  | (?P<mark>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
+_QUERY_FORMS: Final = frozenset({"SELECT", "ASK", "CONSTRUCT", "DESCRIBE"})
+_UPDATE_FORMS: Final = frozenset(
+    {"INSERT", "DELETE", "LOAD", "CLEAR", "CREATE", "DROP", "COPY", "MOVE", "ADD", "WITH"}
+)
+_REACHING_OUT: Final = {
+    "SERVICE": "SERVICE calls other servers, which is not allowed here. Ask each endpoint on its own.",
+    "LOAD": "LOAD fetches documents, which is not allowed here. Load a file with `kg load` or PUT /graphs.",
+}
+
+
+def check_query(text: str) -> str:
+    """Return the query form (SELECT, ASK, CONSTRUCT or DESCRIBE) of a text that may be evaluated.
+
+    Raises:
+        BadQuery: the text is too large or too deep, reaches out of the store, or is no query.
+    """
+    words = _words(text)
+    form = next((w for w in words if w in _QUERY_FORMS or w in _UPDATE_FORMS), "")
+    if form in _UPDATE_FORMS:
+        raise BadQuery(f"This is an update ({form}), not a query.", "A query begins with SELECT, ASK, CONSTRUCT or DESCRIBE.")
+    if not form:
+        raise BadQuery("This is no SPARQL query.", "It needs SELECT, ASK, CONSTRUCT or DESCRIBE.")
+    return form
+
+
+def _words(text: str) -> list[str]:
+    """Check the text as written and with its codepoint escapes decoded; return its reserved words, upper case.
+
+    Engines differ in whether `\\u0053ERVICE` is the word SERVICE, so neither reading may hold a forbidden one.
+    """
+    if len(text) > MAX_LENGTH:
+        raise BadQuery(f"The query has {len(text):,} characters.", f"Keep it under {MAX_LENGTH:,}.")
+    words = _scan(text)
+    if "\\u" in text or "\\U" in text:
+        _scan(_ESCAPE.sub(_decode, text))
+    return words
+
+
+def _decode(match: re.Match[str]) -> str:
+    code = int(match[1] or match[2], 16)
+    return chr(code) if code < 0x110000 else "\ufffd"
+
+
+def _scan(text: str) -> list[str]:
+    words: list[str] = []
+    depth = tokens = 0
+    for match in _TOKEN.finditer(text):
+        kind, token = match.lastgroup, match[0]
+        if kind == "space":
+            continue
+        tokens += 1
+        if tokens > MAX_TOKENS:
+            raise BadQuery(f"The query has more than {MAX_TOKENS:,} tokens.", "Split it, or put the values into the graph.")
+        if kind == "word":
+            word = token.upper()
+            if word in _REACHING_OUT:
+                raise BadQuery(_REACHING_OUT[word])
+            words.append(word)
+        elif kind == "mark" and token in "({[<":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise BadQuery(f"The query nests deeper than {MAX_DEPTH} levels.", "Flatten its groups and brackets.")
+        elif kind == "mark" and token in ")}]>":
+            depth = max(depth - 1, 0)
+    return words

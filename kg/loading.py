@@ -1,0 +1,180 @@
+"""The way of a fact: parse, stage, derive, validate, publish. All of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from kg.content import Content
+from kg.errors import BadRequest, Refused
+from kg.parsing import Document
+from kg.report import Report
+from kg.store import Draft, Record, Versions
+from kg.terms import ENTAILED_GRAPH, ONTOLOGY_GRAPH, TRADE
+
+if TYPE_CHECKING:
+    import pyoxigraph as ox
+
+Mode = Literal["replace", "merge"]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a load did: the commit (None: nothing to do, or a dry run) and the report."""
+
+    record: Record | None
+    report: Report
+
+
+def load(
+    versions: Versions,
+    documents: Sequence[Document],
+    content: Content,
+    *,
+    mode: Mode = "replace",
+    message: str = "",
+    dry_run: bool = False,
+    progress: Progress = lambda step: None,
+) -> Outcome:
+    """Put documents into their graphs: instead of what the graph held, or beside it.
+
+    Raises:
+        BadData: a document does not parse or uses a term that the ontology does not have.
+        BadRequest: a document is for a graph that is not the user's to write.
+        Refused: the facts do not conform. The store is as before.
+    """
+    for document in documents:
+        _writable(document.graph)
+        progress(f"reading {document.name}")
+        if not versions.bare:
+            document.check_vocabulary(_vocabulary(content))
+    graphs = _by_graph(documents)
+    with versions.writing() as draft:
+        for graph, quads in graphs.items():
+            name = _graph_name(graph)
+            kept = draft.store.quads_for_pattern(None, None, None, name) if mode == "merge" else ()
+            draft.set_graph(name, [*kept, *quads])
+        text = message or "Load " + ", ".join(d.name for d in documents)
+        return _finish(versions, draft, content, documents, text, dry_run, progress)
+
+
+def remove(versions: Versions, graph: str, content: Content) -> Outcome:
+    """Remove a whole graph.
+
+    Raises:
+        BadRequest: the graph is not the user's to write.
+        Refused: other facts rely on what the graph says.
+    """
+    _writable(graph)
+    with versions.writing() as draft:
+        draft.set_graph(_graph_name(graph), ())
+        return _finish(versions, draft, content, (), f"Remove {graph}", False, lambda step: None)
+
+
+def ensure_content(home_versions: Versions, content: Content, progress: Progress = lambda step: None) -> Outcome | None:
+    """Bring the shipped knowledge into a store that lacks it or has another edition of it, as one commit.
+
+    Graphs that the shipped content no longer has are removed; the user's own graphs are left alone. Facts of the
+    user that do not conform to the new edition are listed as findings, not refused.
+    """
+    current = home_versions.current()
+    digest = content.digest()
+    if home_versions.bare or (current and home_versions.record(current).content == digest):
+        return None
+    documents = [Document.from_file(path, iri) for iri, path in content.graphs.items()]
+    with home_versions.writing() as draft:
+        before = _shipped_before(home_versions)
+        for graph in before - set(content.graphs):
+            draft.set_graph(_graph_name(graph), ())
+        for document in documents:
+            progress(f"reading {document.name}")
+            draft.set_graph(_graph_name(document.graph), document.quads)
+        _derive(draft, progress)
+        progress("validating")
+        report = _validate(draft, content, documents)
+        own = [f for f in report.violations if f.source in content.graphs]
+        if own:
+            raise Refused(report)
+        record = draft.publish("Shipped content", content=digest, warnings=len(report.findings))
+    return Outcome(record, report)
+
+
+def _shipped_before(versions: Versions) -> set[str]:
+    """The graphs that earlier editions of the shipped content wrote."""
+    return {g for r in versions.records() if r.message == "Shipped content" for g in r.graphs} - {ENTAILED_GRAPH}
+
+
+def _finish(
+    versions: Versions,
+    draft: Draft,
+    content: Content,
+    documents: Iterable[Document],
+    message: str,
+    dry_run: bool,
+    progress: Progress,
+) -> Outcome:
+    report = Report()
+    if not versions.bare and (draft.added or draft.removed):
+        _derive(draft, progress)
+        progress("validating")
+        report = _validate(draft, content, documents)
+        if not report.conforms:
+            raise Refused(report)
+    if dry_run:
+        return Outcome(None, report)
+    return Outcome(draft.publish(message, warnings=len(report.findings)), report)
+
+
+def _derive(draft: Draft, progress: Progress) -> None:
+    from kg.reasoning import derive
+
+    progress("deriving")
+    derive(draft)
+
+
+def _validate(draft: Draft, content: Content, documents: Iterable[Document]) -> Report:
+    from kg.validation import validate
+
+    return validate(draft, content.shapes, documents)
+
+
+def _by_graph(documents: Iterable[Document]) -> dict[str, list[ox.Quad]]:
+    graphs: dict[str, list[ox.Quad]] = {}
+    for document in documents:
+        graphs.setdefault(document.graph, [])
+        for quad in document.quads:
+            graph = getattr(quad.graph_name, "value", "")
+            _writable(graph)
+            graphs.setdefault(graph, []).append(quad)
+    return {graph: quads for graph, quads in graphs.items() if quads or graph in {d.graph for d in documents}}
+
+
+def _writable(graph: str) -> None:
+    if graph == ENTAILED_GRAPH or graph == ONTOLOGY_GRAPH or graph.startswith(ONTOLOGY_GRAPH + "/"):
+        raise BadRequest(f"The graph {graph} is not written by hand.", "Facts go into a graph of their own source.")
+
+
+def _graph_name(graph: str) -> ox.NamedNode | ox.DefaultGraph:
+    import pyoxigraph as ox
+
+    return ox.NamedNode(graph) if graph else ox.DefaultGraph()
+
+
+_known_terms: dict[str, set[str]] = {}
+
+
+def _vocabulary(content: Content) -> set[str]:
+    """Every IRI in our namespace that the ontology describes."""
+    import pyoxigraph as ox
+
+    key = str(content.root)
+    if key not in _known_terms:
+        _known_terms[key] = {
+            q.subject.value
+            for path in content.ontology.values()
+            for q in ox.parse(path=str(path), base_iri=ONTOLOGY_GRAPH)
+            if isinstance(q.subject, ox.NamedNode) and q.subject.value.startswith(TRADE)
+        }
+    return _known_terms[key]

@@ -1,0 +1,192 @@
+"""The server's side of the workers: hand out requests, stop what takes too long, replace what dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kg import errors
+from kg.errors import ParleyError, Refused, Stopped, TooMany
+from kg.report import Contradiction, Finding, Report
+
+#: Requests that may wait for a worker before the server says 429.
+MAX_WAITING = 100
+#: Seconds that a load may take; a query has its own, shorter deadline.
+LOAD_DEADLINE = 600.0
+_LENGTH = struct.Struct(">I")
+
+
+@dataclass
+class Answer:
+    """The head of an answer and its body in chunks, to be read to the end or dropped with `aclose`."""
+
+    head: dict[str, Any]
+    chunks: AsyncIterator[bytes]
+
+    async def read(self) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks])
+
+
+class _Process:
+    """One worker process and the socket to it."""
+
+    def __init__(self, home: Path, megabytes: int) -> None:
+        self._command = [sys.executable, "-m", "kg.worker"]
+        self._tail = [str(home), str(megabytes)]
+
+    async def start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [*self._command, str(theirs.fileno()), *self._tail], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+            )
+        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+
+    @property
+    def alive(self) -> bool:
+        return hasattr(self, "process") and self.process.poll() is None
+
+    async def ask(self, request: dict[str, Any], documents: tuple[bytes, ...]) -> dict[str, Any]:
+        for message in (json.dumps({**request, "documents": len(documents)}).encode(), *documents):
+            self._writer.write(_LENGTH.pack(len(message)) + message)
+            await self._writer.drain()
+        head: dict[str, Any] = json.loads(await self.receive())
+        return head
+
+    async def receive(self) -> bytes:
+        size = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))[0]
+        return await self._reader.readexactly(size) if size else b""
+
+    async def kill(self) -> None:
+        if hasattr(self, "process"):
+            self.process.kill()
+            self._writer.close()
+            await asyncio.to_thread(self.process.wait)
+
+
+class Pool:
+    """Readers that share the queries, and one writer. Started and stopped with the server."""
+
+    def __init__(self, home: Path, *, workers: int, memory: int, deadline: float) -> None:
+        self._home, self._memory, self._deadline = home, memory, deadline
+        self._count = workers
+        self._idle: asyncio.Queue[_Process] = asyncio.Queue()
+        self._writers: asyncio.Queue[_Process] = asyncio.Queue()
+        self._waiting = 0
+        self._all: set[_Process] = set()
+
+    async def start(self) -> None:
+        for _ in range(self._count):
+            process = self._fresh()
+            await process.start()
+            self._idle.put_nowait(process)
+        self._writers.put_nowait(self._fresh())
+
+    async def stop(self) -> None:
+        for process in list(self._all):
+            await process.kill()
+        self._all.clear()
+
+    def _fresh(self) -> _Process:
+        process = _Process(self._home, self._memory)
+        self._all.add(process)
+        return process
+
+    async def read(self, request: dict[str, Any], deadline: float | None = None) -> Answer:
+        """Have a reader do the request.
+
+        Raises:
+            Stopped: the deadline passed, or the worker died (of its memory limit, or of the request).
+            TooMany: too many requests wait already.
+            ParleyError: whatever the worker refused the request for.
+        """
+        limit = min(deadline or self._deadline, self._deadline)
+        return await self._run(self._idle, request, (), limit)
+
+    async def write(self, request: dict[str, Any], *documents: bytes) -> Answer:
+        """Have the writer do the request; the same errors as `read`."""
+        return await self._run(self._writers, request, documents, LOAD_DEADLINE)
+
+    async def _run(
+        self, queue: asyncio.Queue[_Process], request: dict[str, Any], documents: tuple[bytes, ...], limit: float
+    ) -> Answer:
+        if self._waiting >= MAX_WAITING:
+            raise TooMany("Too many requests are waiting.", "Try again in a few seconds.")
+        self._waiting += 1
+        try:
+            process = await queue.get()
+        finally:
+            self._waiting -= 1
+        end = asyncio.get_running_loop().time() + limit
+        try:
+            if not process.alive:
+                await process.start()
+            async with asyncio.timeout_at(end):
+                head = await process.ask(request, documents)
+        except BaseException as error:
+            await self._replace(queue, process)
+            raise _stopped(error, limit) from None
+        chunks = self._chunks(queue, process, end, limit)
+        if "error" in head:
+            await anext(chunks, b"")
+            raise _rebuild(head)
+        return Answer(head, chunks)
+
+    async def _chunks(
+        self, queue: asyncio.Queue[_Process], process: _Process, end: float, limit: float
+    ) -> AsyncIterator[bytes]:
+        whole = False
+        try:
+            while True:
+                async with asyncio.timeout_at(end):
+                    chunk = await process.receive()
+                if not chunk:
+                    whole = True
+                    return
+                yield chunk
+        except (TimeoutError, EOFError, OSError) as error:
+            raise _stopped(error, limit) from None
+        finally:
+            if whole:
+                queue.put_nowait(process)
+            else:
+                await self._replace(queue, process)
+
+    async def _replace(self, queue: asyncio.Queue[_Process], process: _Process) -> None:
+        """Put a new process in the place of one that is stuck, dead or in the middle of an answer."""
+        self._all.discard(process)
+        fresh = self._fresh()
+        queue.put_nowait(fresh)
+        with suppress(ProcessLookupError):
+            await process.kill()
+
+
+def _stopped(error: BaseException, limit: float) -> BaseException:
+    if isinstance(error, TimeoutError):
+        return Stopped(f"Stopped after {limit:g} seconds.", "Ask for less at a time, with LIMIT or a narrower pattern.")
+    if isinstance(error, EOFError | OSError):
+        return Stopped("The work was too large for its process.", "Ask for less at a time.")
+    return error
+
+
+def _rebuild(head: dict[str, Any]) -> ParleyError:
+    """The error that a worker reported, as the same class."""
+    kind: type[ParleyError] = getattr(errors, head["error"], ParleyError)
+    fields = head["fields"]
+    if kind is Refused:
+        report = fields["report"]
+        findings = [Finding(**f) for f in report["findings"]]
+        contradictions = [Contradiction(**c) for c in report["contradictions"]]
+        return Refused(Report(findings, contradictions, report["turtle"]))
+    error = kind(head["message"], head["hint"])
+    vars(error).update(fields)
+    return error

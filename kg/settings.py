@@ -1,0 +1,77 @@
+"""The settings: one frozen object, built once by the command line from flags and environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from kg.errors import BadRequest
+
+
+def _default_home() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("parley-kg", appauthor=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set. Every field names its environment variable and its line of help."""
+
+    home: Path = field(
+        default_factory=_default_home,
+        metadata={"variable": "KG_HOME", "help": "folder of the embedded store; default: the user data folder"},
+    )
+    store: str = field(
+        default="",
+        metadata={
+            "variable": "KG_STORE",
+            "help": "URL of a SPARQL 1.1 endpoint to read from instead of the embedded store",
+        },
+    )
+    token: str = field(
+        default="",
+        metadata={"variable": "KG_TOKEN", "help": "bearer token for writes over HTTP; without one: read-only"},
+    )
+    deadline: float = field(
+        default=30.0, metadata={"variable": "KG_DEADLINE", "help": "seconds that a query may take"}
+    )
+    memory: int = field(
+        default=4096, metadata={"variable": "KG_MEMORY", "help": "megabytes of address space that a worker may take"}
+    )
+    workers: int = field(
+        default=2, metadata={"variable": "KG_WORKERS", "help": "number of processes that evaluate queries"}
+    )
+
+    @classmethod
+    def from_environment(cls, **flags: Any) -> Settings:
+        """Build the settings from flags (None means not given), then the environment, then the defaults.
+
+        Raises:
+            BadRequest: a value is not of the kind that the setting needs.
+        """
+        values: dict[str, Any] = {}
+        for spec in fields(cls):
+            variable = spec.metadata["variable"]
+            given = flags.get(spec.name)
+            raw = given if given is not None else os.environ.get(variable)
+            if raw not in (None, ""):
+                values[spec.name] = _convert(variable, spec.name, raw)
+        return cls(**values)
+
+
+def _convert(variable: str, name: str, raw: Any) -> Any:
+    if name == "home":
+        return Path(raw).expanduser()
+    if name in ("store", "token"):
+        return str(raw)
+    kind = float if name == "deadline" else int
+    try:
+        number = kind(raw)
+    except ValueError:
+        number = kind(0)
+    if number <= 0:
+        raise BadRequest(f"{variable} is {raw!r}.", f"It takes a {'number' if kind is float else 'whole number'} above 0.")
+    return number

@@ -1,0 +1,319 @@
+"""Validate what changed with pySHACL, each source in its own light.
+
+Sources may disagree, a source may not contradict itself. So the facts of a source are judged in the view that takes
+its own word for every functional property it states, and the prevailing word of the other sources for the rest.
+Sources that do not contradict each other share a view, which keeps the number of pySHACL runs small.
+
+pySHACL sees a plain rdflib graph with the changed focus nodes, the nodes they point to and those that point to them:
+the shapes use predicates and one-step inverse paths only.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kg.parsing import Document
+from kg.report import Contradiction, Finding, Report
+from kg.terms import ENTAILED_GRAPH, ID, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, compact
+
+if TYPE_CHECKING:
+    import pyoxigraph as ox
+    import rdflib
+
+    from kg.store import Draft
+
+_SH = PREFIXES["sh"]
+_SEVERITY = {"Violation": "violation", "Warning": "warning", "Info": "info"}
+_RANK = """
+SELECT ?source ?precedence ?issued {
+    ?source dcterms:issued ?issued ; dcterms:type ?kind . ?kind trade:precedence ?precedence
+}"""
+
+
+def validate(draft: Draft, shapes: list[Path], documents: Iterable[Document] = ()) -> Report:
+    """Judge the changes of a draft. `documents` are the files they came from, for file and line in the report."""
+    view = _View(draft.store)
+    affected = _affected(draft, view)
+    batches = _batches(view, draft.changed_graphs, affected)
+    findings: dict[Finding, None] = {}
+    turtle: list[str] = []
+    for graphs, nodes in batches:
+        results = _run(_data_graph(view, graphs, nodes), shapes, nodes)
+        turtle.append(results.serialize(format="turtle"))
+        findings.update(dict.fromkeys(_findings(results)))
+    located = _Locator(view, draft.changed_graphs, list(documents)).locate(findings)
+    return Report(located, _contradictions(view, draft), "\n".join(turtle))
+
+
+@dataclass
+class _View:
+    """The facts of a store by subject, and the rank of their sources."""
+
+    store: ox.Store
+    functional: set[str] = field(init=False)
+    ranks: dict[str, tuple[int, str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows = self.store.query("SELECT ?p { ?p a owl:FunctionalProperty }", prefixes=PREFIXES)
+        self.functional = {row["p"].value for row in rows}  # type: ignore[union-attr]
+        self.ranks = {}
+        for row in self.store.query(_RANK, prefixes=PREFIXES):  # type: ignore[union-attr]
+            rank = (int(row["precedence"].value), row["issued"].value)  # type: ignore[index]
+            self.ranks[row["source"].value] = max(rank, self.ranks.get(row["source"].value, rank))  # type: ignore[index]
+
+    def quads(self, subject: ox.NamedNode) -> Iterator[ox.Quad]:
+        """What the sources assert of a node: neither entailments nor the merged copy."""
+        for quad in self.store.quads_for_pattern(subject, None, None, None):
+            if getattr(quad.graph_name, "value", ENTAILED_GRAPH) != ENTAILED_GRAPH:
+                yield quad
+
+    def prevailing(self, graphs: Iterable[str]) -> str:
+        """The source that counts among several: by kind, then the later one, then by name."""
+        return max(graphs, key=lambda g: (*self.ranks.get(g, (0, "")), g))
+
+    def description(self, subject: ox.NamedNode, own: set[str]) -> Iterator[ox.Quad]:
+        """The node as the sources `own` see it: their values where they give one, else the prevailing ones."""
+        by_property: dict[str, dict[str, list[ox.Quad]]] = defaultdict(lambda: defaultdict(list))
+        for quad in self.quads(subject):
+            by_property[quad.predicate.value][quad.graph_name.value].append(quad)  # type: ignore[union-attr]
+        for predicate, stated in by_property.items():
+            graphs: Iterable[str] = stated
+            if predicate in self.functional:
+                graphs = own & stated.keys() or {self.prevailing(stated)}
+            for graph in graphs:
+                yield from stated[graph]
+
+
+def _affected(draft: Draft, view: _View) -> set[ox.NamedNode]:
+    """Nodes whose description changed, and nodes that point to them or are pointed to."""
+    import pyoxigraph as ox
+
+    nodes: set[ox.NamedNode] = set()
+    for quad in draft.added | draft.removed:
+        if getattr(quad.graph_name, "value", "") in (ENTAILED_GRAPH, ""):
+            continue
+        nodes.update(t for t in (quad.subject, quad.object) if isinstance(t, ox.NamedNode))
+    removed = {q.subject for q in draft.removed}
+    for subject in removed:
+        for quad in view.store.quads_for_pattern(None, None, subject, ox.DefaultGraph()):
+            if isinstance(quad.subject, ox.NamedNode):
+                nodes.add(quad.subject)
+    return nodes
+
+
+def _batches(
+    view: _View, changed: set[str], affected: set[ox.NamedNode]
+) -> list[tuple[set[str], set[ox.NamedNode]]]:
+    """Share the changed sources out so that those in one batch agree on every functional property.
+
+    Affected nodes that no changed source describes are judged in the first batch, in the prevailing view.
+    """
+    by_graph: dict[str, set[ox.NamedNode]] = defaultdict(set)
+    values: dict[str, dict[tuple[str, str], frozenset[str]]] = defaultdict(dict)
+    collected: dict[str, dict[tuple[str, str], set[str]]] = defaultdict(lambda: defaultdict(set))
+    described = set()
+    for node in affected:
+        for quad in view.quads(node):
+            graph = quad.graph_name.value  # type: ignore[union-attr]
+            if graph in changed:
+                described.add(node)
+                by_graph[graph].add(node)
+                if quad.predicate.value in view.functional:
+                    collected[graph][node.value, quad.predicate.value].add(str(quad.object))
+    for graph, stated in collected.items():
+        values[graph] = {key: frozenset(v) for key, v in stated.items()}
+    batches: list[tuple[set[str], set[ox.NamedNode], dict[tuple[str, str], frozenset[str]]]] = []
+    for graph in sorted(by_graph):
+        for graphs, nodes, said in batches:
+            if all(said.get(key, value) == value for key, value in values[graph].items()):
+                graphs.add(graph)
+                nodes |= by_graph[graph]
+                said.update(values[graph])
+                break
+        else:
+            batches.append(({graph}, set(by_graph[graph]), dict(values[graph])))
+    rest = affected - described
+    if rest and batches:
+        batches[0][1].update(rest)
+    elif rest:
+        batches.append((set(), rest, {}))
+    return [(graphs, nodes) for graphs, nodes, _ in batches]
+
+
+def _data_graph(view: _View, own: set[str], focus: set[ox.NamedNode]) -> rdflib.Graph:
+    """The focus nodes with their neighbours in both directions, and the class hierarchy."""
+    import pyoxigraph as ox
+    import rdflib
+
+    default = ox.DefaultGraph()
+    nodes = set(focus)
+    pointing: set[ox.NamedNode] = set()
+    for node in focus:
+        nodes.update(q.object for q in view.quads(node) if isinstance(q.object, ox.NamedNode))
+        if node.value.startswith(ID):
+            incoming = view.store.quads_for_pattern(None, None, node, default)
+            pointing.update(q.subject for q in incoming if isinstance(q.subject, ox.NamedNode))
+    graph = rdflib.Graph(bind_namespaces="none")
+    for node in nodes:
+        for quad in view.description(node, own):
+            graph.add((_term(quad.subject), _term(quad.predicate), _term(quad.object)))
+    for node in pointing - nodes:
+        for quad in view.description(node, own):
+            if quad.predicate.value == RDF_TYPE or quad.object in focus:
+                graph.add((_term(quad.subject), _term(quad.predicate), _term(quad.object)))
+    for quad in view.store.quads_for_pattern(None, ox.NamedNode(PREFIXES["rdfs"] + "subClassOf"), None, default):
+        graph.add((_term(quad.subject), _term(quad.predicate), _term(quad.object)))
+    return graph
+
+
+def _term(term: Any) -> Any:
+    import pyoxigraph as ox
+    import rdflib
+
+    if isinstance(term, ox.NamedNode):
+        return rdflib.URIRef(term.value)
+    if isinstance(term, ox.BlankNode):
+        return rdflib.BNode(term.value)
+    if term.language:
+        return rdflib.Literal(term.value, lang=term.language)
+    string = PREFIXES["xsd"] + "string"
+    datatype = None if term.datatype.value == string else rdflib.URIRef(term.datatype.value)
+    return rdflib.Literal(term.value, datatype=datatype, normalize=False)
+
+
+@lru_cache(maxsize=4)
+def _shapes_graph(files: tuple[Path, ...]) -> rdflib.Graph:
+    import rdflib
+
+    graph = rdflib.Graph(bind_namespaces="none")
+    for file in files:
+        graph.parse(file, format="turtle")
+    return graph
+
+
+def _run(data: rdflib.Graph, shapes: list[Path], focus: set[ox.NamedNode]) -> rdflib.Graph:
+    import pyshacl
+    import rdflib
+
+    _, results, _ = pyshacl.validate(
+        data,
+        shacl_graph=_shapes_graph(tuple(shapes)),
+        focus_nodes=[rdflib.URIRef(node.value) for node in focus],
+        inplace=True,
+        do_owl_imports=False,
+        allow_warnings=True,
+    )
+    if not isinstance(results, rdflib.Graph):
+        raise RuntimeError(f"pySHACL gave no report: {results}")
+    return results
+
+
+def _findings(results: rdflib.Graph) -> Iterator[Finding]:
+    import rdflib
+
+    sh = rdflib.Namespace(_SH)
+
+    def text(node: Any, predicate: Any) -> str:
+        value = results.value(node, predicate)
+        return "" if value is None else str(value)
+
+    top = results.objects(None, sh.result)
+    for node in sorted(top, key=lambda n: (text(n, sh.focusNode), text(n, sh.resultPath), text(n, sh.resultMessage))):
+        value, path = results.value(node, sh.value), results.value(node, sh.resultPath)
+        if isinstance(path, rdflib.BNode):
+            path = results.value(path, sh.inversePath)
+        yield Finding(
+            severity=_SEVERITY.get(text(node, sh.resultSeverity).removeprefix(_SH), "violation"),
+            focus=text(node, sh.focusNode),
+            path="" if path is None else str(path),
+            value="" if value is None else value.n3(),
+            message=text(node, sh.resultMessage),
+            constraint=text(node, sh.sourceConstraintComponent).removeprefix(_SH),
+            shape=text(node, sh.sourceShape),
+        )
+
+
+class _Locator:
+    """Finds the source, the file and the line of a finding, and names what may have been meant."""
+
+    def __init__(self, view: _View, changed: set[str], documents: list[Document]) -> None:
+        self._view, self._changed = view, changed
+        self._documents = {d.graph: d for d in documents}
+        self._lines: dict[str, dict[tuple[str, str, str], int]] = {}
+
+    def locate(self, findings: Iterable[Finding]) -> list[Finding]:
+        return [self._locate(f) for f in findings]
+
+    def _locate(self, finding: Finding) -> Finding:
+        import pyoxigraph as ox
+
+        if not finding.focus.startswith(("http://", "https://", "urn:")):
+            return finding
+        quads = list(self._view.quads(ox.NamedNode(finding.focus)))
+        exact = [q for q in quads if q.predicate.value == finding.path and str(q.object) == finding.value]
+        same = [q for q in quads if q.predicate.value == finding.path]
+        typed = [q for q in quads if q.predicate.value == RDF_TYPE]
+        for candidates in (exact, same, typed, quads):
+            ours = [q for q in candidates if q.graph_name.value in self._changed]  # type: ignore[union-attr]
+            for quad in ours:
+                source = quad.graph_name.value  # type: ignore[union-attr]
+                document = self._documents.get(source)
+                line = self._line(source, quad) if document else None
+                file = document.name if document else ""
+                return replace(finding, source=source, file=file, line=line, hint=self._hint(finding))
+        source = quads[0].graph_name.value if quads else ""  # type: ignore[union-attr]
+        return replace(finding, source=source)
+
+    def _line(self, source: str, quad: ox.Quad) -> int | None:
+        if source not in self._lines:
+            self._lines[source] = self._documents[source].lines()
+        return self._lines[source].get((str(quad.subject), str(quad.predicate), str(quad.object)))
+
+    def _hint(self, finding: Finding) -> str:
+        """For a name that the graph does not know: the nearest of the same kind that it does."""
+        import pyoxigraph as ox
+
+        name = finding.value[1:-1]
+        if finding.constraint != "ClassConstraintComponent" or not name.startswith(ID):
+            return ""
+        if any(True for _ in self._view.quads(ox.NamedNode(name))):
+            return ""
+        kind = name[: name.rindex("/") + 1]
+        rows = self._view.store.quads_for_pattern(None, ox.NamedNode(RDF_TYPE), None, ox.DefaultGraph())
+        known = {q.subject.value for q in rows if isinstance(q.subject, ox.NamedNode) and q.subject.value.startswith(kind)}
+        near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
+        return f"The graph knows no {compact(name)}." + (f" Did you mean {', '.join(map(compact, near))}?" if near else "")
+
+
+def _contradictions(view: _View, draft: Draft) -> list[Contradiction]:
+    """Where a changed source gives another value for a functional property than some other source."""
+    import pyoxigraph as ox
+
+    found: dict[Contradiction, None] = {}
+    changed = draft.changed_graphs
+    stated = {(q.subject, q.predicate) for q in draft.added if q.predicate.value in view.functional}
+    for subject, predicate in stated:
+        if not isinstance(subject, ox.NamedNode):
+            continue
+        quads = [q for q in view.quads(subject) if q.predicate == predicate]
+        for a in quads:
+            for b in quads:
+                one, other = a.graph_name.value, b.graph_name.value  # type: ignore[union-attr]
+                if a.object == b.object or one == other or one not in changed or (other in changed and other < one):
+                    continue
+                prevails = view.prevailing((one, other))
+                found[
+                    Contradiction(subject.value, predicate.value, str(a.object), one, str(b.object), other, prevails)
+                ] = None
+    return sorted(found, key=lambda c: (c.subject, c.property, c.value, c.other_value))
+
+
+def is_ontology(graph: str) -> bool:
+    """Whether a graph belongs to the ontology rather than to a source."""
+    return graph == ONTOLOGY_GRAPH or graph.startswith(ONTOLOGY_GRAPH + "/")

@@ -1,0 +1,188 @@
+"""The worker: a process that does the work with foreign text, and that the server may lose without harm.
+
+It is started as `python -m kg.worker FD HOME MEGABYTES`, talks over the socket FD, and serves one request at a time.
+A message is a length (4 bytes, big-endian) and that many bytes. A request is one message of JSON, followed by one
+message of bytes for each document it carries. An answer is a head (JSON), chunks of the body, and an empty message;
+an answer without its empty message is broken.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kg import formats
+from kg.errors import ParleyError, Refused, Stopped
+from kg.evaluation import Question, in_deep_thread, write, write_graph
+from kg.store import Versions
+
+#: The head is sent with the first chunk, so that a failure before this many bytes is still a clean error.
+CHUNK = 64 * 1024
+_LENGTH = struct.Struct(">I")
+
+
+def send(sock: socket.socket, message: bytes) -> None:
+    sock.sendall(_LENGTH.pack(len(message)) + message)
+
+
+def receive(sock: socket.socket) -> bytes:
+    """Raises: EOFError when the other side is gone."""
+    return _exactly(sock, _LENGTH.unpack(_exactly(sock, _LENGTH.size))[0])
+
+
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        part = sock.recv(min(size - len(parts), 1 << 20))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)
+
+
+class _Body:
+    """A binary file that sends what is written to it in chunks, after the head."""
+
+    def __init__(self, sock: socket.socket, head: dict[str, Any]) -> None:
+        self._sock, self._head, self._buffer, self.started = sock, head, bytearray(), False
+
+    def write(self, data: bytes) -> int:
+        self._buffer += data
+        if len(self._buffer) >= CHUNK:
+            self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        if not self.started:
+            send(self._sock, json.dumps(self._head).encode())
+            self.started = True
+        if self._buffer:
+            send(self._sock, bytes(self._buffer))
+            self._buffer.clear()
+
+    def end(self) -> None:
+        self.flush()
+        send(self._sock, b"")
+
+
+def problem(error: BaseException) -> dict[str, Any]:
+    """The head of an answer that failed: what `kg.pool` turns back into the error."""
+    if isinstance(error, MemoryError):
+        error = Stopped("The work ran out of memory.", "Ask for less at a time.")
+    if isinstance(error, ParleyError):
+        fields = {k: v for k, v in vars(error).items() if k not in ("message", "hint", "report")}
+        if isinstance(error, Refused):
+            fields["report"] = {**asdict(error.report)}
+        return {"error": type(error).__name__, "message": error.message, "hint": error.hint, "fields": fields}
+    return {"error": "ParleyError", "message": f"{type(error).__name__}: {error}", "hint": "", "fields": {}}
+
+
+class Worker:
+    """Serves requests against the store in `home` until the other side hangs up."""
+
+    def __init__(self, sock: socket.socket, home: Path) -> None:
+        self._sock, self._versions = sock, Versions(home)
+        self._jobs: dict[str, Callable[[dict[str, Any], list[bytes]], None]] = {
+            "query": self._query,
+            "graph": self._graph,
+            "rate": self._rate,
+            "load": self._load,
+            "remove": self._remove,
+        }
+
+    def serve(self) -> None:
+        while True:
+            try:
+                request = json.loads(receive(self._sock))
+                documents = [receive(self._sock) for _ in range(request.get("documents", 0))]
+            except EOFError:
+                return
+            self._body: _Body | None = None
+            try:
+                self._jobs[request["job"]](request, documents)
+            except Exception as error:
+                if self._body is not None and self._body.started:
+                    return  # the client must see a broken answer, not a short one
+                send(self._sock, json.dumps(problem(error)).encode())
+                send(self._sock, b"")
+
+    def _answer(self, **head: Any) -> _Body:
+        self._body = _Body(self._sock, head)
+        return self._body
+
+    def _query(self, request: dict[str, Any], _: list[bytes]) -> None:
+        question = Question(request["text"], tuple(request["default_graphs"]), tuple(request["named_graphs"]))
+        form = formats.named(request["format"], question.answers_with)
+        with self._versions.reading() as (version, store):
+            body = self._answer(version=version)
+            write(store, question, form, body)  # type: ignore[arg-type]
+            body.end()
+
+    def _graph(self, request: dict[str, Any], _: list[bytes]) -> None:
+        import pyoxigraph as ox
+
+        form = formats.named(request["format"], formats.GRAPHS)
+        graph = ox.NamedNode(request["graph"]) if request["graph"] else ox.DefaultGraph()
+        with self._versions.reading() as (version, store):
+            exists = not request["graph"] or store.contains_named_graph(graph)  # type: ignore[arg-type]
+            body = self._answer(version=version, exists=exists)
+            write_graph(store.quads_for_pattern(None, None, None, graph), form, body)  # type: ignore[arg-type]
+            body.end()
+
+    def _rate(self, request: dict[str, Any], _: list[bytes]) -> None:
+        from kg.engines import StoreReader
+        from kg.rates import Inquiry, explain
+
+        with self._versions.reading() as (version, store):
+            answer = explain(StoreReader(store), Inquiry(**request["inquiry"]))
+            body = self._answer(version=version)
+            body.write(json.dumps(answer, ensure_ascii=False).encode())
+            body.end()
+
+    def _load(self, request: dict[str, Any], data: list[bytes]) -> None:
+        from kg.content import Content
+        from kg.loading import load
+        from kg.parsing import Document
+
+        form = formats.named(request["format"], (*formats.GRAPHS, *formats.DATASETS))
+        document = Document(request["name"], data[0], form, request["graph"])
+        outcome = load(
+            self._versions, [document], Content.shipped(), mode=request["mode"], message=request["message"]
+        )
+        self._tell(outcome)
+
+    def _remove(self, request: dict[str, Any], _: list[bytes]) -> None:
+        from kg.content import Content
+        from kg.loading import remove
+
+        self._tell(remove(self._versions, request["graph"], Content.shipped()))
+
+    def _tell(self, outcome: Any) -> None:
+        record = None if outcome.record is None else asdict(outcome.record)
+        body = self._answer(version=self._versions.current())
+        body.write(json.dumps({"commit": record, "report": outcome.report.as_dict()}, ensure_ascii=False).encode())
+        body.end()
+
+
+def main() -> None:
+    descriptor, home, megabytes = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    # Ctrl-C goes to the whole foreground group; the server ends its workers itself, after their answers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with socket.socket(fileno=descriptor) as sock:
+        in_deep_thread(Worker(sock, home).serve)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
