@@ -19,7 +19,6 @@ from kg.errors import BadRequest, ParleyError, Refused
 from kg.settings import Settings
 
 if TYPE_CHECKING:
-    from kg.content import Content
     from kg.engines import Reader
     from kg.evaluation import Question
     from kg.loading import Outcome, Progress
@@ -130,7 +129,9 @@ def validate(settings: Settings, files: Sequence[Path], graph: str | None, form:
 
 @main.command()
 @click.argument("text", required=False)
-@click.option("--file", "-f", "file", type=click.File("r", encoding="utf-8"), help="Read the query from a file (- for stdin).")
+@click.option(
+    "--file", "-f", "file", type=click.File("r", encoding="utf-8"), help="Read the query from a file (- for stdin)."
+)
 @click.option("--format", "form", type=click.Choice(_ROW_FORMATS), help="For programs; default: a table or Turtle.")
 @click.pass_obj
 def query(settings: Settings, text: str | None, file: IO[str] | None, form: str | None) -> None:
@@ -148,7 +149,9 @@ def query(settings: Settings, text: str | None, file: IO[str] | None, form: str 
 @main.command()
 @click.argument("name", required=False)
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--format", "form", type=click.Choice([f.name for f in formats.ROWS]), help="For programs; default: a table.")
+@click.option(
+    "--format", "form", type=click.Choice([f.name for f in formats.ROWS]), help="For programs; default: a table."
+)
 @click.pass_obj
 def ask(settings: Settings, name: str | None, parameters: Sequence[str], form: str | None) -> None:
     """Ask a named question; without a name, list them.
@@ -199,7 +202,12 @@ def rate(settings: Settings, importer: str, origin: str, product: str, on: str, 
 
 @main.command()
 @click.option("--graph", help="One graph by its IRI; default: all of them.")
-@click.option("--format", "form", type=click.Choice([f.name for f in (*formats.DATASETS, *formats.GRAPHS)]), help="Default: trig, or turtle for one graph.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([f.name for f in (*formats.DATASETS, *formats.GRAPHS)]),
+    help="Default: trig, or turtle for one graph.",
+)
 @click.option("--output", "-o", type=click.File("wb", lazy=True), default="-", help="File to write; default: stdout.")
 @click.pass_obj
 def export(settings: Settings, graph: str | None, form: str | None, output: IO[bytes]) -> None:
@@ -257,7 +265,9 @@ def _versions(settings: Settings, *, bare: bool = False) -> Versions:
         raise BadRequest("This command works on the embedded store, not on another endpoint.", "Leave KG_STORE out.")
     versions = Versions(settings.home) if Versions.exists(settings.home) else Versions.create(settings.home, bare=bare)
     if bare and not versions.bare:
-        raise Conflict(f"The store in {settings.home} holds Parley's facts.", "Give --bare an empty folder with --home.")
+        raise Conflict(
+            f"The store in {settings.home} holds Parley's facts.", "Give --bare an empty folder with --home."
+        )
     with _progress() as step:
         outcome = ensure_content(versions, Content.shipped(), step)
     if outcome and outcome.record:
@@ -374,5 +384,3 @@ def _rate_text(answer: dict[str, Any]) -> str:
     lines += [f"  note: {note}" for note in answer["notes"]]
     lines += [f"  source: {source}" for source in answer["sources"]]
     return "\n".join(lines)
-
-

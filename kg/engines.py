@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+import pyoxigraph as ox
 
 from kg import formats
 from kg.errors import BadQuery, StoreFailure
 from kg.evaluation import Question, solve, write
 from kg.formats import Format
 from kg.terms import prologue
-
-if TYPE_CHECKING:
-    import pyoxigraph as ox
 
 Row = dict[str, "ox.NamedNode | ox.Literal | ox.BlankNode"]
 
@@ -73,12 +72,12 @@ class EndpointReader:
         except QueryBadFormed as error:
             raise BadQuery(f"{self._url} does not take the query: {error}.") from None
         except (SPARQLWrapperException, URLError, OSError) as error:
-            raise StoreFailure(f"{self._url} does not answer: {error}.", "Is KG_STORE the URL of a query endpoint?") from None
+            raise StoreFailure(
+                f"{self._url} does not answer: {error}.", "Is KG_STORE the URL of a query endpoint?"
+            ) from None
         return body
 
     def rows(self, text: str) -> list[Row]:
-        import pyoxigraph as ox
-
         body = self.answer(Question(text), formats.ROWS[0])
         return list(_rows(ox.parse_query_results(body, ox.QueryResultsFormat.JSON)))
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, Any, TypeVar
+
+import pyoxigraph as ox
 
 from kg import formats
 from kg.errors import BadQuery, Stopped
 from kg.formats import Format
 from kg.guard import check_query
 from kg.terms import PREFIXES
-
-if TYPE_CHECKING:
-    import pyoxigraph as ox
 
 #: The native parser and evaluator recurse; a query within the guard's bounds fits in this many bytes.
 STACK_BYTES = 512 * 1024 * 1024
@@ -46,8 +45,6 @@ def solve(store: ox.Store, question: Question) -> ox.QuerySolutions | ox.QueryBo
     Raises:
         BadQuery: the text does not parse.
     """
-    import pyoxigraph as ox
-
     dataset: dict[str, Any] = {}
     if question.default_graphs or question.named_graphs:
         dataset["default_graph"] = [ox.NamedNode(iri) for iri in question.default_graphs]
@@ -62,8 +59,6 @@ def solve(store: ox.Store, question: Question) -> ox.QuerySolutions | ox.QueryBo
 
 def write(store: ox.Store, question: Question, format: Format, output: IO[bytes]) -> None:
     """Evaluate and serialise the answer to `output` as it comes."""
-    import pyoxigraph as ox
-
     result = solve(store, question)
     try:
         if isinstance(result, ox.QueryTriples):
@@ -73,13 +68,13 @@ def write(store: ox.Store, question: Question, format: Format, output: IO[bytes]
         else:
             result.serialize(output, _rows_format(format))
     except MemoryError:
-        raise Stopped("The query ran out of memory.", "Ask for less at a time, with LIMIT or a narrower pattern.") from None
+        raise Stopped(
+            "The query ran out of memory.", "Ask for less at a time, with LIMIT or a narrower pattern."
+        ) from None
 
 
 def write_graph(quads: Iterator[ox.Quad] | Iterator[ox.Triple], format: Format, output: IO[bytes]) -> None:
     """Serialise triples or quads with the usual prefixes."""
-    import pyoxigraph as ox
-
     ox.serialize(quads, output, _rdf_format(format), prefixes=_prefixes(format))
 
 
@@ -88,15 +83,11 @@ def _prefixes(format: Format) -> dict[str, str] | None:
 
 
 def _rows_format(format: Format) -> ox.QueryResultsFormat:
-    import pyoxigraph as ox
-
     known = ox.QueryResultsFormat
     return {"json": known.JSON, "xml": known.XML, "csv": known.CSV, "tsv": known.TSV}[format.name]
 
 
 def _rdf_format(format: Format) -> ox.RdfFormat:
-    import pyoxigraph as ox
-
     known = ox.RdfFormat
     return {
         "turtle": known.TURTLE,
@@ -131,7 +122,9 @@ def in_deep_thread(work: Callable[[], T], deadline: float | None = None) -> T:
         threading.stack_size(before)
     thread.join(deadline)
     if thread.is_alive():
-        raise Stopped(f"Stopped after {deadline:g} seconds.", "Ask for less at a time, with LIMIT or a narrower pattern.")
+        raise Stopped(
+            f"Stopped after {deadline:g} seconds.", "Ask for less at a time, with LIMIT or a narrower pattern."
+        )
     if failure:
         raise failure[0]
     return outcome[0]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING
+from typing import IO
+
+import pyoxigraph as ox
 
 from kg.errors import BadRequest, NotFound
 from kg.evaluation import write_graph
 from kg.formats import Format
 from kg.terms import ENTAILED_GRAPH, expand
-
-if TYPE_CHECKING:
-    import pyoxigraph as ox
 
 
 def export(store: ox.Store, graph: str | None, format: Format, output: IO[bytes]) -> None:
@@ -24,8 +23,6 @@ def export(store: ox.Store, graph: str | None, format: Format, output: IO[bytes]
         BadRequest: the graph's name is no IRI.
         NotFound: there is no such graph.
     """
-    import pyoxigraph as ox
-
     if graph is not None:
         iri = expand(graph)
         if iri is None:
@@ -41,8 +38,6 @@ def export(store: ox.Store, graph: str | None, format: Format, output: IO[bytes]
 
 
 def _graphs(store: ox.Store) -> list[ox.NamedNode]:
-    import pyoxigraph as ox
-
     names = (g for g in store.named_graphs() if isinstance(g, ox.NamedNode) and g.value != ENTAILED_GRAPH)
     return sorted(names, key=lambda g: g.value)
 
@@ -53,8 +48,6 @@ def _quads(store: ox.Store) -> Iterator[ox.Quad]:
 
 
 def _triples(store: ox.Store, graphs: list[ox.NamedNode]) -> Iterator[ox.Triple]:
-    import pyoxigraph as ox
-
     for graph in graphs:
         for quad in store.quads_for_pattern(None, None, None, graph):
             yield ox.Triple(quad.subject, quad.predicate, quad.object)

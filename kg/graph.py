@@ -46,9 +46,7 @@ class EmbeddedGraph:
         self._versions, self.content = versions, content
         self.questions = Questions(content)
         self.token, self.bare = settings.token, versions.bare
-        self._pool = Pool(
-            versions.home, workers=settings.workers, memory=settings.memory, deadline=settings.deadline
-        )
+        self._pool = Pool(versions.home, workers=settings.workers, memory=settings.memory, deadline=settings.deadline)
 
     async def start(self) -> None:
         await self._pool.start()

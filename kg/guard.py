@@ -33,9 +33,7 @@ _TOKEN = re.compile(
 )
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 _QUERY_FORMS: Final = frozenset({"SELECT", "ASK", "CONSTRUCT", "DESCRIBE"})
-_UPDATE_FORMS: Final = frozenset(
-    {"INSERT", "DELETE", "LOAD", "CLEAR", "CREATE", "DROP", "COPY", "MOVE", "ADD", "WITH"}
-)
+_UPDATE_FORMS: Final = frozenset({"INSERT", "DELETE", "LOAD", "CLEAR", "CREATE", "DROP", "COPY", "MOVE", "ADD", "WITH"})
 _REACHING_OUT: Final = {
     "SERVICE": "SERVICE calls other servers, which is not allowed here. Ask each endpoint on its own.",
     "LOAD": "LOAD fetches documents, which is not allowed here. Load a file with `kg load` or PUT /graphs.",
@@ -51,7 +49,9 @@ def check_query(text: str) -> str:
     words = _words(text)
     form = next((w for w in words if w in _QUERY_FORMS or w in _UPDATE_FORMS), "")
     if form in _UPDATE_FORMS:
-        raise BadQuery(f"This is an update ({form}), not a query.", "A query begins with SELECT, ASK, CONSTRUCT or DESCRIBE.")
+        raise BadQuery(
+            f"This is an update ({form}), not a query.", "A query begins with SELECT, ASK, CONSTRUCT or DESCRIBE."
+        )
     if not form:
         raise BadQuery("This is no SPARQL query.", "It needs SELECT, ASK, CONSTRUCT or DESCRIBE.")
     return form
@@ -79,21 +79,23 @@ def _scan(text: str) -> list[str]:
     words: list[str] = []
     depth = tokens = 0
     for match in _TOKEN.finditer(text):
-        kind, token = match.lastgroup, match[0]
+        kind, terminal = match.lastgroup, match[0]
         if kind == "space":
             continue
         tokens += 1
         if tokens > MAX_TOKENS:
-            raise BadQuery(f"The query has more than {MAX_TOKENS:,} tokens.", "Split it, or put the values into the graph.")
+            raise BadQuery(
+                f"The query has more than {MAX_TOKENS:,} tokens.", "Split it, or put the values into the graph."
+            )
         if kind == "word":
-            word = token.upper()
+            word = terminal.upper()
             if word in _REACHING_OUT:
                 raise BadQuery(_REACHING_OUT[word])
             words.append(word)
-        elif kind == "mark" and token in "({[<":
+        elif kind == "mark" and terminal in "({[<":
             depth += 1
             if depth > MAX_DEPTH:
                 raise BadQuery(f"The query nests deeper than {MAX_DEPTH} levels.", "Flatten its groups and brackets.")
-        elif kind == "mark" and token in ")}]>":
+        elif kind == "mark" and terminal in ")}]>":
             depth = max(depth - 1, 0)
     return words

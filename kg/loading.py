@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import pyoxigraph as ox
 
 from kg.content import Content
 from kg.errors import BadRequest, Refused
@@ -12,9 +14,6 @@ from kg.parsing import Document
 from kg.report import Report
 from kg.store import Draft, Record, Versions
 from kg.terms import ENTAILED_GRAPH, ONTOLOGY_GRAPH, TRADE
-
-if TYPE_CHECKING:
-    import pyoxigraph as ox
 
 Mode = Literal["replace", "merge"]
 Progress = Callable[[str], None]
@@ -152,13 +151,11 @@ def _by_graph(documents: Iterable[Document]) -> dict[str, list[ox.Quad]]:
 
 
 def _writable(graph: str) -> None:
-    if graph == ENTAILED_GRAPH or graph == ONTOLOGY_GRAPH or graph.startswith(ONTOLOGY_GRAPH + "/"):
+    if graph in (ENTAILED_GRAPH, ONTOLOGY_GRAPH) or graph.startswith(ONTOLOGY_GRAPH + "/"):
         raise BadRequest(f"The graph {graph} is not written by hand.", "Facts go into a graph of their own source.")
 
 
 def _graph_name(graph: str) -> ox.NamedNode | ox.DefaultGraph:
-    import pyoxigraph as ox
-
     return ox.NamedNode(graph) if graph else ox.DefaultGraph()
 
 
@@ -167,8 +164,6 @@ _known_terms: dict[str, set[str]] = {}
 
 def _vocabulary(content: Content) -> set[str]:
     """Every IRI in our namespace that the ontology describes."""
-    import pyoxigraph as ox
-
     key = str(content.root)
     if key not in _known_terms:
         _known_terms[key] = {

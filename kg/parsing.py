@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import pyoxigraph as ox
+
 from kg import formats
 from kg.errors import BadData, BadRequest, UnsupportedMedia
 from kg.formats import Format
@@ -19,11 +21,11 @@ from kg.terms import PREFIXES, RDF_TYPE, SKOLEM, SOURCE, TRADE
 if TYPE_CHECKING:
     from typing import IO
 
-    import pyoxigraph as ox
-
 MAX_BYTES = 256 * 1024 * 1024
 _SLUG = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*\Z")
-_POSITION = re.compile(r"(?:Parser error )?(?:at|between) line (\d+) column (\d+)(?: and (?:line \d+ )?column \d+)?:?\s*")
+_POSITION = re.compile(
+    r"(?:Parser error )?(?:at|between) line (\d+) column (\d+)(?: and (?:line \d+ )?column \d+)?:?\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -73,18 +75,16 @@ class Document:
         return {(str(q.subject), str(q.predicate), str(q.object)): line for line, q in self._numbered()}
 
     def _numbered(self) -> Iterator[tuple[int, ox.Quad]]:
-        import pyoxigraph as ox
-
         self._refuse_doctype()
         reader = _LineReader(self.data)
         graph, nodes = ox.NamedNode(self.graph), _Skolem(self.graph)
         try:
             parser = ox.parse(cast("IO[bytes]", reader), _parser_format(self.format), base_iri=self.graph)
             for quad in parser:
-                target = graph if isinstance(quad.graph_name, ox.DefaultGraph) else nodes.replace(quad.graph_name)
+                target = graph if isinstance(quad.graph_name, ox.DefaultGraph) else nodes.node(quad.graph_name)
                 yield (
                     reader.line,
-                    ox.Quad(nodes.replace(quad.subject), quad.predicate, nodes.replace(quad.object), target),
+                    ox.Quad(nodes.node(quad.subject), quad.predicate, nodes.replace(quad.object), target),
                 )
         except SyntaxError as error:
             text = error.msg
@@ -112,7 +112,9 @@ class Document:
             for name in names:
                 if name.startswith(TRADE) and name not in known:
                     near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-                    hint = f"Did you mean trade:{near[0].removeprefix(TRADE)}?" if near else "See /ontology for its terms."
+                    hint = (
+                        f"Did you mean trade:{near[0].removeprefix(TRADE)}?" if near else "See /ontology for its terms."
+                    )
                     message = f"trade:{name.removeprefix(TRADE)} is not a term of the ontology."
                     raise BadData(message, hint, file=self.name, line=line)
 
@@ -151,8 +153,10 @@ class _Skolem:
         self._seen: dict[ox.BlankNode, ox.NamedNode] = {}
 
     def replace(self, term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> ox.NamedNode | ox.Literal:
-        import pyoxigraph as ox
+        """The term itself, or the IRI in place of a blank node."""
+        return term if isinstance(term, ox.Literal) else self.node(term)
 
+    def node(self, term: ox.NamedNode | ox.BlankNode | ox.Triple) -> ox.NamedNode:
         if isinstance(term, ox.Triple):
             raise SyntaxError("Triple terms (RDF 1.2) are not taken: name the statement with an IRI of its own")
         if not isinstance(term, ox.BlankNode):
@@ -163,8 +167,6 @@ class _Skolem:
 
 
 def _parser_format(form: Format) -> ox.RdfFormat:
-    import pyoxigraph as ox
-
     found = ox.RdfFormat.from_media_type(form.media[0])
     assert found is not None, form.name
     return found

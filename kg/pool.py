@@ -47,7 +47,9 @@ class _Process:
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [*self._command, str(theirs.fileno()), *self._tail], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                [*self._command, str(theirs.fileno()), *self._tail],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
             )
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
 

@@ -156,7 +156,9 @@ def parse(path: Path) -> NamedQuestion:
             description=str(header.get("description", "")).strip(),
         )
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise StoreFailure(f"{path}: the header is not complete: {error}.", "It needs title, question and columns.") from None
+        raise StoreFailure(
+            f"{path}: the header is not complete: {error}.", "It needs title, question and columns."
+        ) from None
     for parameter in parameters:
         if not _slot(parameter.variable).search(text):
             raise StoreFailure(f"{path}: no line VALUES ?{parameter.variable} {{ UNDEF }} for {parameter.name}.")

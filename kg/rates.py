@@ -44,7 +44,7 @@ class Inquiry:
 
     def country(self, which: str) -> str:
         """The IRI of importer or origin. Raises: BadRequest: it is no code."""
-        code = getattr(self, which)
+        code: str = getattr(self, which)
         if not re.fullmatch(r"[A-Z]{2,}", code):
             raise BadRequest(f"{which}={code!r} is not a country code.", "Give an ISO code such as US, JP or EU.")
         return _COUNTRY + code
@@ -58,9 +58,13 @@ def product_codes(text: str) -> list[str]:
     """
     digits = text.replace(".", "").strip()
     if not _CODE.match(digits):
-        raise BadRequest(f"product={text!r} is no HS or HTS code.", "Give 2 to 10 digits such as 8703.23.01 or 87032301.")
+        raise BadRequest(
+            f"product={text!r} is no HS or HTS code.", "Give 2 to 10 digits such as 8703.23.01 or 87032301."
+        )
     lengths = [n for n in (10, 8, 6, 4, 2) if n <= len(digits)]
-    return [".".join([digits[:4], *(digits[i : i + 2] for i in range(4, n, 2))]) if n > 2 else digits[:2] for n in lengths]
+    return [
+        ".".join([digits[:4], *(digits[i : i + 2] for i in range(4, n, 2))]) if n > 2 else digits[:2] for n in lengths
+    ]
 
 
 @dataclass
@@ -112,7 +116,9 @@ class _Case:
         for name, iri in countries.items():
             if iri not in known:
                 code = iri.removeprefix(_COUNTRY)
-                raise NotFound(f"{name}={code} is no country that the graph knows.", "Give an ISO code such as US, JP or EU.")
+                raise NotFound(
+                    f"{name}={code} is no country that the graph knows.", "Give an ISO code such as US, JP or EU."
+                )
 
     def _products(self, given: list[str]) -> list[str]:
         """The codes given and all that is broader in the graph, nearest first."""
@@ -209,7 +215,8 @@ class _Case:
 
     def acts(self, iris: Iterable[str]) -> dict[str, str]:
         text = f"""
-            SELECT ?act ?label ?id {{ {_values("act", iris)} ?act rdfs:label ?label . OPTIONAL {{ ?act eli:id_local ?id }}
+            SELECT ?act ?label ?id {{ {_values("act", iris)} ?act rdfs:label ?label .
+            OPTIONAL {{ ?act eli:id_local ?id }}
             FILTER(LANG(?label) = "en") }}"""
         rows = self._reader.rows(_with_prefixes(text))
         return {_text(r, "act"): ": ".join(filter(None, (_text(r, "id"), _text(r, "label")))) for r in rows}
@@ -238,7 +245,9 @@ def explain(reader: Reader, inquiry: Inquiry) -> dict[str, Any]:
             sources |= rate.sources
         else:
             reason = exemption.one("label") or "An exemption applies."
-            excluded.append({"measure": tariff, "label": _text(row, "label"), "reason": reason, "exemption": exemption.iri})
+            excluded.append(
+                {"measure": tariff, "label": _text(row, "label"), "reason": reason, "exemption": exemption.iri}
+            )
             sources |= exemption.sources
     ordinary, reason = _ordinary(applied)
     acts = case.acts({act for _, rate in applied for act in rate.values.get("setBy", [])})
@@ -258,7 +267,7 @@ def explain(reader: Reader, inquiry: Inquiry) -> dict[str, Any]:
         "excluded": excluded,
         "sources": sorted(sources),
         "notes": [
-            f"{_text(row, 'label')}: the graph does not list the codes it covers; check whether these goods are among them."
+            f"{_text(row, 'label')}: the graph does not list all codes it covers; these goods may be among them."
             for row in case.open_scopes()
         ],
     }

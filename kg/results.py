@@ -82,6 +82,4 @@ def show(table: Table, output: IO[str]) -> None:
 
 def _widths(table: Table) -> list[int]:
     # Two columns a character, the width of the widest scripts.
-    return [
-        2 * max([len(name), *(len(row[i].text) for row in table.rows)]) for i, name in enumerate(table.columns)
-    ]
+    return [2 * max([len(name), *(len(row[i].text) for row in table.rows)]) for i, name in enumerate(table.columns)]

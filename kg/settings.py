@@ -35,9 +35,7 @@ class Settings:
         default="",
         metadata={"variable": "KG_TOKEN", "help": "bearer token for writes over HTTP; without one: read-only"},
     )
-    deadline: float = field(
-        default=30.0, metadata={"variable": "KG_DEADLINE", "help": "seconds that a query may take"}
-    )
+    deadline: float = field(default=30.0, metadata={"variable": "KG_DEADLINE", "help": "seconds that a query may take"})
     memory: int = field(
         default=4096, metadata={"variable": "KG_MEMORY", "help": "megabytes of address space that a worker may take"}
     )
@@ -73,5 +71,7 @@ def _convert(variable: str, name: str, raw: Any) -> Any:
     except ValueError:
         number = kind(0)
     if number <= 0:
-        raise BadRequest(f"{variable} is {raw!r}.", f"It takes a {'number' if kind is float else 'whole number'} above 0.")
+        raise BadRequest(
+            f"{variable} is {raw!r}.", f"It takes a {'number' if kind is float else 'whole number'} above 0."
+        )
     return number

@@ -28,12 +28,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
+
+import pyoxigraph as ox
 
 from kg.errors import Conflict, NotFound, StoreFailure
-
-if TYPE_CHECKING:
-    import pyoxigraph as ox
 
 FORMAT = 1
 #: Versions kept; older databases go, unless a reader holds them. Records and change sets stay.
@@ -79,7 +78,9 @@ class Versions:
         with _locked(home / ".create"):
             if not cls.exists(home):
                 if any(p.name not in (".create", *_FOLDERS) for p in home.iterdir()):
-                    raise Conflict(f"{home} is not empty and holds no Parley store.", "Give an empty folder with KG_HOME.")
+                    raise Conflict(
+                        f"{home} is not empty and holds no Parley store.", "Give an empty folder with KG_HOME."
+                    )
                 for name in _FOLDERS:
                     (home / name).mkdir(exist_ok=True)
                 shutil.rmtree(home / "versions" / "0", ignore_errors=True)
@@ -130,8 +131,6 @@ class Versions:
     @contextmanager
     def reading(self, version: int | None = None) -> Iterator[tuple[int, ox.Store]]:
         """Open a version (default: the current one) read-only and keep it from being pruned meanwhile."""
-        import pyoxigraph as ox
-
         while True:
             number = self.current() if version is None else version
             with _locked(self.home / "locks" / str(number), shared=True):
@@ -176,7 +175,7 @@ class Versions:
         oldest = self.current() - KEEP + 1
         for path in (self.home / "versions").iterdir():
             if int(path.name) < oldest:
-                with open(self.home / "locks" / path.name, "w", encoding="ascii") as lock:
+                with (self.home / "locks" / path.name).open("w", encoding="ascii") as lock:
                     try:
                         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     except BlockingIOError:
@@ -207,8 +206,6 @@ class Draft:
 
     def add(self, quads: Iterable[ox.Quad]) -> None:
         """Add quads that may be there already."""
-        import pyoxigraph as ox
-
         new = [q for q in quads if q not in self.store]
         self.store.extend(new)
         if not self._versions.bare:
@@ -218,8 +215,6 @@ class Draft:
 
     def remove(self, quads: Iterable[ox.Quad]) -> None:
         """Remove quads; a triple leaves the default graph when no named graph holds it any more."""
-        import pyoxigraph as ox
-
         gone = [q for q in quads if q in self.store]
         for quad in gone:
             self.store.remove(quad)
@@ -252,12 +247,15 @@ class Draft:
             warnings=warnings,
         )
         self._close()
-        with _synced(home / "changes" / f"{number}.nq.gz") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
+        with (
+            _synced(home / "changes" / f"{number}.nq.gz") as raw,
+            gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file,
+        ):
             for sign, quads in (("D", self.removed), ("A", self.added)):
                 for line in sorted(f"{quad} ." for quad in quads):
                     file.write(f"{sign} {line}\n".encode())
         _replace(home / "records" / f"{number}.json", json.dumps(asdict(record), ensure_ascii=False, indent=1) + "\n")
-        os.rename(self._path, home / "versions" / str(number))
+        self._path.rename(home / "versions" / str(number))
         for folder in ("changes", "versions"):
             _sync_folder(home / folder)
         _replace(home / "current", f"{number}\n")
@@ -277,22 +275,20 @@ class Draft:
 
 
 def _open(path: Path) -> ox.Store:
-    import pyoxigraph as ox
-
     return ox.Store(str(path))
 
 
 @contextmanager
 def _locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold an advisory lock on a file; the kernel releases it when the process ends, however it ends."""
-    with open(path, "a", encoding="ascii") as file:
+    with path.open("a", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
 def _synced(path: Path) -> Iterator[IO[bytes]]:
-    with open(path, "wb") as file:
+    with path.open("wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -303,7 +299,7 @@ def _replace(path: Path, text: str) -> None:
     fresh = path.with_name(path.name + ".new")
     with _synced(fresh) as file:
         file.write(text.encode())
-    os.replace(fresh, path)
+    fresh.replace(path)
     _sync_folder(path.parent)
 
 

@@ -13,32 +13,30 @@ from __future__ import annotations
 import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyoxigraph as ox
+
 from kg.parsing import Document
 from kg.report import Contradiction, Finding, Report
-from kg.terms import ENTAILED_GRAPH, ID, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, compact
+from kg.terms import ENTAILED_GRAPH, ID, PREFIXES, RDF_TYPE, compact
+from kg.view import View
 
 if TYPE_CHECKING:
-    import pyoxigraph as ox
     import rdflib
 
     from kg.store import Draft
 
 _SH = PREFIXES["sh"]
 _SEVERITY = {"Violation": "violation", "Warning": "warning", "Info": "info"}
-_RANK = """
-SELECT ?source ?precedence ?issued {
-    ?source dcterms:issued ?issued ; dcterms:type ?kind . ?kind trade:precedence ?precedence
-}"""
 
 
 def validate(draft: Draft, shapes: list[Path], documents: Iterable[Document] = ()) -> Report:
     """Judge the changes of a draft. `documents` are the files they came from, for file and line in the report."""
-    view = _View(draft.store)
+    view = View(draft.store)
     affected = _affected(draft, view)
     batches = _batches(view, draft.changed_graphs, affected)
     findings: dict[Finding, None] = {}
@@ -51,49 +49,8 @@ def validate(draft: Draft, shapes: list[Path], documents: Iterable[Document] = (
     return Report(located, _contradictions(view, draft), "\n".join(turtle))
 
 
-@dataclass
-class _View:
-    """The facts of a store by subject, and the rank of their sources."""
-
-    store: ox.Store
-    functional: set[str] = field(init=False)
-    ranks: dict[str, tuple[int, str]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        rows = self.store.query("SELECT ?p { ?p a owl:FunctionalProperty }", prefixes=PREFIXES)
-        self.functional = {row["p"].value for row in rows}  # type: ignore[union-attr]
-        self.ranks = {}
-        for row in self.store.query(_RANK, prefixes=PREFIXES):  # type: ignore[union-attr]
-            rank = (int(row["precedence"].value), row["issued"].value)  # type: ignore[index]
-            self.ranks[row["source"].value] = max(rank, self.ranks.get(row["source"].value, rank))  # type: ignore[index]
-
-    def quads(self, subject: ox.NamedNode) -> Iterator[ox.Quad]:
-        """What the sources assert of a node: neither entailments nor the merged copy."""
-        for quad in self.store.quads_for_pattern(subject, None, None, None):
-            if getattr(quad.graph_name, "value", ENTAILED_GRAPH) != ENTAILED_GRAPH:
-                yield quad
-
-    def prevailing(self, graphs: Iterable[str]) -> str:
-        """The source that counts among several: by kind, then the later one, then by name."""
-        return max(graphs, key=lambda g: (*self.ranks.get(g, (0, "")), g))
-
-    def description(self, subject: ox.NamedNode, own: set[str]) -> Iterator[ox.Quad]:
-        """The node as the sources `own` see it: their values where they give one, else the prevailing ones."""
-        by_property: dict[str, dict[str, list[ox.Quad]]] = defaultdict(lambda: defaultdict(list))
-        for quad in self.quads(subject):
-            by_property[quad.predicate.value][quad.graph_name.value].append(quad)  # type: ignore[union-attr]
-        for predicate, stated in by_property.items():
-            graphs: Iterable[str] = stated
-            if predicate in self.functional:
-                graphs = own & stated.keys() or {self.prevailing(stated)}
-            for graph in graphs:
-                yield from stated[graph]
-
-
-def _affected(draft: Draft, view: _View) -> set[ox.NamedNode]:
+def _affected(draft: Draft, view: View) -> set[ox.NamedNode]:
     """Nodes whose description changed, and nodes that point to them or are pointed to."""
-    import pyoxigraph as ox
-
     nodes: set[ox.NamedNode] = set()
     for quad in draft.added | draft.removed:
         if getattr(quad.graph_name, "value", "") in (ENTAILED_GRAPH, ""):
@@ -107,9 +64,7 @@ def _affected(draft: Draft, view: _View) -> set[ox.NamedNode]:
     return nodes
 
 
-def _batches(
-    view: _View, changed: set[str], affected: set[ox.NamedNode]
-) -> list[tuple[set[str], set[ox.NamedNode]]]:
+def _batches(view: View, changed: set[str], affected: set[ox.NamedNode]) -> list[tuple[set[str], set[ox.NamedNode]]]:
     """Share the changed sources out so that those in one batch agree on every functional property.
 
     Affected nodes that no changed source describes are judged in the first batch, in the prevailing view.
@@ -146,9 +101,8 @@ def _batches(
     return [(graphs, nodes) for graphs, nodes, _ in batches]
 
 
-def _data_graph(view: _View, own: set[str], focus: set[ox.NamedNode]) -> rdflib.Graph:
+def _data_graph(view: View, own: set[str], focus: set[ox.NamedNode]) -> rdflib.Graph:
     """The focus nodes with their neighbours in both directions, and the class hierarchy."""
-    import pyoxigraph as ox
     import rdflib
 
     default = ox.DefaultGraph()
@@ -173,7 +127,6 @@ def _data_graph(view: _View, own: set[str], focus: set[ox.NamedNode]) -> rdflib.
 
 
 def _term(term: Any) -> Any:
-    import pyoxigraph as ox
     import rdflib
 
     if isinstance(term, ox.NamedNode):
@@ -242,7 +195,7 @@ def _findings(results: rdflib.Graph) -> Iterator[Finding]:
 class _Locator:
     """Finds the source, the file and the line of a finding, and names what may have been meant."""
 
-    def __init__(self, view: _View, changed: set[str], documents: list[Document]) -> None:
+    def __init__(self, view: View, changed: set[str], documents: list[Document]) -> None:
         self._view, self._changed = view, changed
         self._documents = {d.graph: d for d in documents}
         self._lines: dict[str, dict[tuple[str, str, str], int]] = {}
@@ -251,8 +204,6 @@ class _Locator:
         return [self._locate(f) for f in findings]
 
     def _locate(self, finding: Finding) -> Finding:
-        import pyoxigraph as ox
-
         if not finding.focus.startswith(("http://", "https://", "urn:")):
             return finding
         quads = list(self._view.quads(ox.NamedNode(finding.focus)))
@@ -277,8 +228,6 @@ class _Locator:
 
     def _hint(self, finding: Finding) -> str:
         """For a name that the graph does not know: the nearest of the same kind that it does."""
-        import pyoxigraph as ox
-
         name = finding.value[1:-1]
         if finding.constraint != "ClassConstraintComponent" or not name.startswith(ID):
             return ""
@@ -286,15 +235,17 @@ class _Locator:
             return ""
         kind = name[: name.rindex("/") + 1]
         rows = self._view.store.quads_for_pattern(None, ox.NamedNode(RDF_TYPE), None, ox.DefaultGraph())
-        known = {q.subject.value for q in rows if isinstance(q.subject, ox.NamedNode) and q.subject.value.startswith(kind)}
+        known = {
+            q.subject.value for q in rows if isinstance(q.subject, ox.NamedNode) and q.subject.value.startswith(kind)
+        }
         near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
-        return f"The graph knows no {compact(name)}." + (f" Did you mean {', '.join(map(compact, near))}?" if near else "")
+        return f"The graph knows no {compact(name)}." + (
+            f" Did you mean {', '.join(map(compact, near))}?" if near else ""
+        )
 
 
-def _contradictions(view: _View, draft: Draft) -> list[Contradiction]:
+def _contradictions(view: View, draft: Draft) -> list[Contradiction]:
     """Where a changed source gives another value for a functional property than some other source."""
-    import pyoxigraph as ox
-
     found: dict[Contradiction, None] = {}
     changed = draft.changed_graphs
     stated = {(q.subject, q.predicate) for q in draft.added if q.predicate.value in view.functional}
@@ -312,8 +263,3 @@ def _contradictions(view: _View, draft: Draft) -> list[Contradiction]:
                     Contradiction(subject.value, predicate.value, str(a.object), one, str(b.object), other, prevails)
                 ] = None
     return sorted(found, key=lambda c: (c.subject, c.property, c.value, c.other_value))
-
-
-def is_ontology(graph: str) -> bool:
-    """Whether a graph belongs to the ontology rather than to a source."""
-    return graph == ONTOLOGY_GRAPH or graph.startswith(ONTOLOGY_GRAPH + "/")

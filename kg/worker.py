@@ -18,7 +18,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
+
+import pyoxigraph as ox
 
 from kg import formats
 from kg.errors import ParleyError, Refused, Stopped
@@ -124,18 +126,16 @@ class Worker:
         form = formats.named(request["format"], question.answers_with)
         with self._versions.reading() as (version, store):
             body = self._answer(version=version)
-            write(store, question, form, body)  # type: ignore[arg-type]
+            write(store, question, form, cast("IO[bytes]", body))
             body.end()
 
     def _graph(self, request: dict[str, Any], _: list[bytes]) -> None:
-        import pyoxigraph as ox
-
         form = formats.named(request["format"], formats.GRAPHS)
         graph = ox.NamedNode(request["graph"]) if request["graph"] else ox.DefaultGraph()
         with self._versions.reading() as (version, store):
-            exists = not request["graph"] or store.contains_named_graph(graph)  # type: ignore[arg-type]
+            exists = not request["graph"] or store.contains_named_graph(graph)
             body = self._answer(version=version, exists=exists)
-            write_graph(store.quads_for_pattern(None, None, None, graph), form, body)  # type: ignore[arg-type]
+            write_graph(store.quads_for_pattern(None, None, None, graph), form, cast("IO[bytes]", body))
             body.end()
 
     def _rate(self, request: dict[str, Any], _: list[bytes]) -> None:
@@ -155,9 +155,7 @@ class Worker:
 
         form = formats.named(request["format"], (*formats.GRAPHS, *formats.DATASETS))
         document = Document(request["name"], data[0], form, request["graph"])
-        outcome = load(
-            self._versions, [document], Content.shipped(), mode=request["mode"], message=request["message"]
-        )
+        outcome = load(self._versions, [document], Content.shipped(), mode=request["mode"], message=request["message"])
         self._tell(outcome)
 
     def _remove(self, request: dict[str, Any], _: list[bytes]) -> None:

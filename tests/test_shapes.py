@@ -1,7 +1,8 @@
 """The SHACL shapes, case by case.
 
-A case is a Turtle file in `shapes/<node shape>/`: `valid.*` conforms without a result, `invalid.*` and `warning.*` give
-exactly the results of the `.report.ttl` beside them. Each is judged together with the ontology and `shapes/context.ttl`.
+A case is a Turtle file in `shapes/<node shape>/`: `valid.*` conforms without a result, `invalid.*` and
+`warning.*` give exactly the results of the `.report.ttl` beside them. Each is judged together with the
+ontology and `shapes/context.ttl`.
 """
 
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ class Result(NamedTuple):
 
 
 class Constraint(NamedTuple):
-    """A constraint as a report can show it: the node shape's name, the path ("" for none), component and severity."""
+    """A constraint as a report shows it: the node shape's name, path ("" for none), component, severity."""
 
     shape: str
     path: str
@@ -85,15 +86,19 @@ def validated(data: Graph, shapes: Graph) -> set[Result]:
 
 
 def aimed(shapes: Graph, data: Graph, case: Graph) -> Graph:
-    """The shapes without the targets that no node of the case has, which would only judge the background again.
+    """The node shapes that target some node of the case; the others would only judge the background again.
 
-    Not done with `use_shapes` or `focus_nodes`: in pySHACL 0.40 the first skips property shapes that have an IRI,
-    and the second passes over the values that sh:or, sh:not and sh:qualifiedValueShape look at.
+    Not done with `use_shapes` or `focus_nodes`: in pySHACL 0.40 the first skips property shapes that have an
+    IRI, and the second passes over the values that sh:or, sh:not and sh:qualifiedValueShape look at.
     """
     types = {kind for node in case.subjects(unique=True) for kind in data.objects(node, RDF.type)}
     classes = {ancestor for kind in types for ancestor in data.transitive_objects(kind, RDFS.subClassOf)}
+    targeting = [shape for shape, target in shapes.subject_objects(SH.targetClass) if target in classes]
+    nodes: set[Node] = set()
+    for shape in targeting:
+        nodes.update(node for node in shapes.transitive_objects(shape, None) if node is not None)
     graph = Graph(bind_namespaces="none")
-    graph.addN((*t, graph) for t in shapes if t[1] != SH.targetClass or t[2] in classes)
+    graph.addN((node, *rest, graph) for node in nodes for rest in shapes.predicate_objects(node))
     return graph
 
 

@@ -1,0 +1,175 @@
+"""The pages: what a browser gets in place of JSON or Turtle. No script, every value escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from starlette.responses import HTMLResponse
+
+from kg import formats
+from kg.errors import NotFound, ParleyError
+from kg.evaluation import Question
+from kg.results import Cell, Table
+from kg.terms import ENTAILED_GRAPH, ID, ROOT, SOURCE, compact
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from kg.graph import Graph
+    from kg.questions import NamedQuestion
+
+_FOLDER = Path(__file__).parent / "templates"
+_COUNTS = """
+SELECT ?sources ?facts ?tariffs ?rates ?acts ?proposals ?meetings ?people {
+    { SELECT (COUNT(*) AS ?facts) { ?s ?p ?o } }
+    { SELECT (COUNT(*) AS ?sources) { ?x a foaf:Document } }
+    { SELECT (COUNT(*) AS ?tariffs) { ?x a trade:Tariff } }
+    { SELECT (COUNT(*) AS ?rates) { ?x a trade:Rate } }
+    { SELECT (COUNT(*) AS ?acts) { ?x a trade:LegalAct } }
+    { SELECT (COUNT(*) AS ?proposals) { ?x a trade:Proposal } }
+    { SELECT (COUNT(*) AS ?meetings) { ?x a trade:Meeting } }
+    { SELECT (COUNT(*) AS ?people) { ?x a foaf:Person } }
+}"""
+_SAMPLE = """SELECT ?tariff ?label ?percent ?from {
+  ?rate trade:rateOf ?tariff ; trade:percent ?percent ; trade:from ?from ; trade:onOrigin country:JP .
+  ?tariff rdfs:label ?label .
+}
+ORDER BY ?from"""
+_BARE_SAMPLE = "SELECT * { ?subject ?predicate ?object } LIMIT 20"
+_FACTS = """
+SELECT ?property ?propertyLabel ?value ?valueLabel ?source ?sourceLabel {
+    GRAPH ?source { <IRI> ?property ?value }
+    FILTER(?source != <ENTAILED>)
+    OPTIONAL { ?property rdfs:label ?propertyLabel FILTER(LANG(?propertyLabel) = "en") }
+    OPTIONAL { ?value rdfs:label ?valueLabel FILTER(LANG(?valueLabel) = "en") }
+    OPTIONAL { ?source dcterms:title ?sourceLabel FILTER(LANG(?sourceLabel) = "en") }
+} ORDER BY ?propertyLabel ?property ?value ?source"""
+_MENTIONS = """
+SELECT DISTINCT ?subject ?subjectLabel ?property ?propertyLabel {
+    ?subject ?property <IRI> .
+    FILTER(isIRI(?subject))
+    OPTIONAL { ?subject rdfs:label ?subjectLabel FILTER(LANG(?subjectLabel) = "en") }
+    OPTIONAL { ?property rdfs:label ?propertyLabel FILTER(LANG(?propertyLabel) = "en") }
+} ORDER BY ?property ?subject LIMIT 500"""
+_CONTENTS = """
+SELECT ?subject ?subjectLabel ?property ?propertyLabel ?value ?valueLabel {
+    GRAPH <IRI> { ?subject ?property ?value }
+    OPTIONAL { ?subject rdfs:label ?subjectLabel FILTER(LANG(?subjectLabel) = "en") }
+    OPTIONAL { ?property rdfs:label ?propertyLabel FILTER(LANG(?propertyLabel) = "en") }
+    OPTIONAL { ?value rdfs:label ?valueLabel FILTER(LANG(?valueLabel) = "en") }
+} ORDER BY ?subject ?property ?value LIMIT 2000"""
+
+
+class Pages:
+    """Renders the pages of one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._templates = Environment(loader=FileSystemLoader(_FOLDER), autoescape=select_autoescape())
+        self._templates.globals.update(root=ROOT, id_root=ID, source_root=SOURCE, example=_example)
+        self.style = (_FOLDER / "style.css").read_text("utf-8")
+
+    async def start(self) -> HTMLResponse:
+        if self._graph.bare:
+            return self._render("start.html", sample=_BARE_SAMPLE, formats=_names(), counts=None, questions=None)
+        table = await self._table(_COUNTS)
+        counts = [(name, int(cell.text)) for name, cell in zip(table.columns, table.rows[0], strict=True)]
+        return self._render(
+            "start.html", sample=_SAMPLE, formats=_names(), counts=counts, questions=self._graph.questions.all
+        )
+
+    def questions(self) -> HTMLResponse:
+        return self._render("questions.html", questions=self._graph.questions.all)
+
+    async def ask(self, question: NamedQuestion, given: Mapping[str, str]) -> HTMLResponse:
+        """The answer to a named question, with a form for its parameters; a bad value is said beside the form."""
+        page: dict[str, Any] = {"title": question.title, "question": question, "given": given, "query": question.text}
+        try:
+            bound = question.bind(given)
+        except ParleyError as error:
+            return self._render("answer.html", status=error.status, problem=str(error), **page)
+        answer = await self._graph.query(bound, formats.ROWS[0])
+        table = Table.from_json(await answer.read()).for_people()
+        href = f"/questions/{question.name}?{urlencode({**given, 'format': ''})}"
+        return self._render("answer.html", table=table, links=_links(href, formats.ROWS), **page)
+
+    def answer(self, title: str, question: Question, body: bytes, request: Request) -> HTMLResponse:
+        """The answer to a query: a table, or Turtle as text."""
+        parameters = [(k, v) for k, v in request.query_params.multi_items() if k != "format"]
+        links = _links("/sparql?" + urlencode([*parameters, ("format", "")]), question.answers_with)
+        if question.answers_with is formats.ROWS:
+            table = Table.from_json(body).for_people()
+            return self._render("answer.html", title=title, table=table, links=links, query=question.text)
+        text = body.decode()
+        return self._render("answer.html", title=title, text=text, links=links, query=question.text)
+
+    def table(self, title: str, table: Table) -> HTMLResponse:
+        return self._render("answer.html", title=title, table=table)
+
+    def problem(self, error: ParleyError) -> HTMLResponse:
+        return self._render("answer.html", status=error.status, title=error.title, problem=str(error))
+
+    async def entity(self, iri: str) -> HTMLResponse:
+        """What is said of an entity, by whom, and what mentions it."""
+        facts = await self._table(_FACTS.replace("IRI>", iri + ">").replace("ENTAILED", ENTAILED_GRAPH))
+        mentions = await self._table(_MENTIONS.replace("IRI>", iri + ">"))
+        return self._entity(iri, "What the sources say", facts, mentions)
+
+    async def source(self, iri: str) -> HTMLResponse:
+        """All that a source says."""
+        facts = await self._table(_CONTENTS.replace("IRI>", iri + ">"))
+        mentions = await self._table(_MENTIONS.replace("IRI>", iri + ">"))
+        return self._entity(iri, "What this source says", facts, mentions)
+
+    def _entity(self, iri: str, heading: str, facts: Table, mentions: Table) -> HTMLResponse:
+        if not facts.rows and not mentions.rows:
+            raise NotFound(
+                f"The graph knows no {iri.removeprefix(ROOT)}.", "The questions and SPARQL tell what it knows."
+            )
+        label = next((_value(row).text for row in facts.rows if _is_label(facts, row, iri)), compact(iri))
+        return self._render(
+            "entity.html",
+            iri=iri,
+            name=compact(iri),
+            label=label,
+            heading=heading,
+            facts=facts.for_people(),
+            mentions=mentions.for_people(),
+            links=_links(f"/{iri.removeprefix(ROOT)}?format=", formats.GRAPHS),
+        )
+
+    async def _table(self, text: str) -> Table:
+        answer = await self._graph.query(Question(text), formats.ROWS[0])
+        return Table.from_json(await answer.read())
+
+    def _render(self, template: str, *, status: int = 200, **page: Any) -> HTMLResponse:
+        text = self._templates.get_template(template).render(version=self._graph.version(), **page)
+        return HTMLResponse(text, status)
+
+
+def _names() -> list[str]:
+    return ["html", *(f.name for f in formats.ROWS), *(f.name for f in formats.GRAPHS)]
+
+
+def _links(href: str, among: tuple[formats.Format, ...]) -> list[tuple[str, str]]:
+    return [(f.name, href + f.name) for f in among]
+
+
+def _example(question: NamedQuestion) -> str:
+    """The query string that makes a question run from a link: an example for each required parameter."""
+    given = {p.name: p.default or p.example for p in question.parameters if p.required}
+    return "?" + urlencode(given) if given else ""
+
+
+def _value(row: tuple[Cell, ...]) -> Cell:
+    return row[2] if len(row) == 6 and row[2].iri == "" else row[4]
+
+
+def _is_label(facts: Table, row: tuple[Cell, ...], iri: str) -> bool:
+    place = facts.columns.index("property")
+    ours = place == 0 or row[0].iri == iri
+    return ours and row[place].text in ("rdfs:label", "dcterms:title")

@@ -1,0 +1,65 @@
+"""Run the server: one uvicorn process in front of the workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import secrets
+import signal
+import socket
+from contextlib import closing
+
+import click
+import uvicorn
+
+from kg.api import create_app
+from kg.content import Content
+from kg.errors import BadRequest
+from kg.graph import EmbeddedGraph, EndpointGraph, Graph
+from kg.settings import Settings
+from kg.store import Versions
+
+
+def serve(settings: Settings, versions: Versions | None, host: str, port: int) -> None:
+    """Serve until stopped. On loopback, a server without a token makes one for as long as it runs.
+
+    Raises:
+        BadRequest: the address cannot be listened on.
+    """
+    made = not settings.token and versions is not None and _is_loopback(host)
+    if made:
+        settings = dataclasses.replace(settings, token=secrets.token_urlsafe(24))
+    content = Content.shipped()
+    graph: Graph
+    if versions is None:
+        graph = EndpointGraph(settings.store, content, settings)
+    else:
+        graph = EmbeddedGraph(versions, content, settings)
+    # The command line made Ctrl-C end the process at once; here uvicorn takes it, to finish what runs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with closing(_listen(host, port)) as listener:
+        url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        click.echo(f"Parley answers at {url} (SPARQL: {url}/sparql, API: {url}/docs). Ctrl-C stops it.")
+        if made:
+            click.echo(f"Token for writes until it stops: {settings.token}")
+        config = uvicorn.Config(
+            create_app(graph), log_level="warning", timeout_graceful_shutdown=5, server_header=False
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        raise BadRequest(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}.", "Choose another with --port."
+        ) from None
