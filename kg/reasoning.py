@@ -19,7 +19,7 @@ import pyoxigraph as ox
 
 from kg.engines import StoreReader
 from kg.errors import BadRequest
-from kg.terms import ENTAILED_GRAPH, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, SKOLEM
+from kg.terms import ENTAILED_GRAPH, PREFIXES, RDF_TYPE, SKOLEM
 from kg.view import View
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def derive(draft: Draft) -> None:
     asserted = {
         ox.Triple(q.subject, q.predicate, q.object)
         for q in draft.store
-        if q.graph_name not in (graph, ox.DefaultGraph()) and not _is_ontology(q.graph_name)
+        if q.graph_name not in (graph, ox.DefaultGraph())
     }
     known = ox.Store()
     known.extend(ox.Quad(*triple) for triple in asserted)
@@ -61,10 +61,6 @@ class _Axioms:
     inverses: list[tuple[str, str]]
     transitives: list[str]
     chains: list[tuple[str, tuple[str, ...]]]
-
-
-def _is_ontology(graph: object) -> bool:
-    return getattr(graph, "value", "").startswith(ONTOLOGY_GRAPH)
 
 
 def _axioms(store: ox.Store) -> _Axioms:
@@ -166,11 +162,14 @@ def _for_owl(store: ox.Store) -> bytes:
     view = View(store)
     subjects = {q.subject for q in store.quads_for_pattern(None, None, None, ox.DefaultGraph())}
     kept = set()
+    named = ox.NamedNode(_OWL + "NamedIndividual")  # owlready2 sees those only
     for subject in subjects:
         for quad in view.description(subject, set()) if isinstance(subject, ox.NamedNode) else ():
             datatype = getattr(quad.object, "datatype", None)
             if datatype is None or datatype.value in _OWL_DATATYPES:
                 kept.add(ox.Triple(quad.subject, quad.predicate, quad.object))
+            if quad.predicate.value == RDF_TYPE and not str(quad.object).startswith("<" + _OWL):
+                kept.add(ox.Triple(subject, quad.predicate, named))
     output = BytesIO()
     ox.serialize(kept, output, ox.RdfFormat.N_TRIPLES)
     return output.getvalue()
@@ -187,7 +186,7 @@ def _types(world: Any) -> Iterator[tuple[str, str, str]]:
     for individual in world.individuals():
         for parent in individual.INDIRECT_is_a:
             iri = getattr(parent, "iri", "")
-            if iri and iri != _OWL + "Thing":
+            if iri and iri != _OWL + "Thing" and SKOLEM not in iri:
                 yield individual.iri, RDF_TYPE, iri
 
 

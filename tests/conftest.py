@@ -1,0 +1,53 @@
+"""Shared parts: one store with the shipped facts for all tests that only read, copies for those that write."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kg import formats
+from kg.content import Content
+from kg.engines import StoreReader
+from kg.loading import ensure_content
+from kg.questions import Questions
+from kg.results import Table
+from kg.store import Versions
+
+CONTENT = Content.shipped()
+
+
+@dataclass
+class Asker:
+    """Asks named questions of the shipped facts, as `kg ask` does."""
+
+    reader: StoreReader
+
+    def ask(self, name: str, **parameters: str) -> list[dict[str, str]]:
+        """Rows with IRIs as prefixed names and literals as text; unbound is ''."""
+        question = Questions(CONTENT)[name].bind(parameters)
+        table = Table.from_json(self.reader.answer(question, formats.ROWS[0]))
+        return [dict(zip(table.columns, (cell.text for cell in row), strict=True)) for row in table.rows]
+
+
+@pytest.fixture(scope="session")
+def shipped_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a store that holds the shipped facts. Not to be written to."""
+    home = tmp_path_factory.mktemp("shipped")
+    ensure_content(Versions.create(home, bare=False), CONTENT)
+    return home
+
+
+@pytest.fixture
+def home(shipped_home: Path, tmp_path: Path) -> Path:
+    """A copy of the shipped store that a test may change."""
+    return Path(shutil.copytree(shipped_home, tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def graph(shipped_home: Path) -> Iterator[Asker]:
+    with Versions(shipped_home).reading() as (_, store):
+        yield Asker(StoreReader(store))
