@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
 
@@ -17,6 +17,8 @@ from kg.terms import PREFIXES
 
 #: The native parser and evaluator recurse; a query within the guard's bounds fits in this many bytes.
 STACK_BYTES = 512 * 1024 * 1024
+#: Statements up to which a graph is small enough to look for the prefixes it uses.
+_SMALL = 5_000
 
 T = TypeVar("T")
 
@@ -62,7 +64,7 @@ def write(store: ox.Store, question: Question, format: Format, output: IO[bytes]
     result = solve(store, question)
     try:
         if isinstance(result, ox.QueryTriples):
-            ox.serialize(result, output, _rdf_format(format), prefixes=_prefixes(format))
+            write_graph(result, format, output)
         elif isinstance(result, ox.QueryBoolean) and format.name in ("csv", "tsv"):
             output.write(b"true" if result else b"false")
         else:
@@ -73,13 +75,55 @@ def write(store: ox.Store, question: Question, format: Format, output: IO[bytes]
         ) from None
 
 
-def write_graph(quads: Iterator[ox.Quad] | Iterator[ox.Triple], format: Format, output: IO[bytes]) -> None:
-    """Serialise triples or quads with the usual prefixes."""
-    ox.serialize(quads, output, _rdf_format(format), prefixes=_prefixes(format))
+def write_graph(statements: Iterable[ox.Quad] | Iterable[ox.Triple], format: Format, output: IO[bytes]) -> None:
+    """Serialise triples or quads. Turtle and TriG get prefixes: those in use for small graphs, else all of ours."""
+    if format.name not in ("turtle", "trig"):
+        ox.serialize(statements, output, _rdf_format(format))
+        return
+    rest = iter(statements)
+    first = list(islice(rest, _SMALL))
+    prefixes = PREFIXES if len(first) == _SMALL else _in_use(first)
+    head = _SortedPrefixes(output)
+    ox.serialize(chain(first, rest), cast("IO[bytes]", head), _rdf_format(format), prefixes=prefixes)
+    head.finish()
 
 
-def _prefixes(format: Format) -> dict[str, str] | None:
-    return PREFIXES if format.name in ("turtle", "trig", "rdfxml", "jsonld") else None
+def _in_use(statements: Iterable[ox.Quad | ox.Triple]) -> dict[str, str]:
+    """Our prefixes whose namespaces occur."""
+    iris = set()
+    for statement in statements:
+        for term in statement:
+            named = term if isinstance(term, ox.NamedNode) else getattr(term, "datatype", None)
+            if named is not None:
+                iris.add(named.value)
+    namespaces = {iri[: max(iri.rfind("/"), iri.rfind("#")) + 1] for iri in iris}
+    return {prefix: namespace for prefix, namespace in PREFIXES.items() if namespace in namespaces}
+
+
+class _SortedPrefixes:
+    """Passes output on, with the lines of prefixes at its beginning sorted: the engine gives them in any order."""
+
+    def __init__(self, output: IO[bytes]) -> None:
+        self._output, self._head, self._done = output, bytearray(), False
+
+    def write(self, data: bytes) -> int:
+        if self._done:
+            self._output.write(data)
+        else:
+            self._head += data
+            if self._head.rpartition(b"\n")[0].rpartition(b"\n")[2][:7] not in (b"", b"@prefix"):
+                self.finish()
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back once the prefixes are over."""
+
+    def finish(self) -> None:
+        if not self._done:
+            lines = bytes(self._head).splitlines(keepends=True)
+            count = next((i for i, line in enumerate(lines) if not line.startswith(b"@prefix")), len(lines))
+            self._output.write(b"".join(sorted(lines[:count]) + lines[count:]))
+            self._done = True
 
 
 def _rows_format(format: Format) -> ox.QueryResultsFormat:

@@ -66,15 +66,25 @@ class Document:
         Raises:
             BadData: the document does not parse.
         """
-        return [quad for _, quad in self._numbered()]
+        return [quad for _, quad in self._numbered]
 
     def lines(self) -> dict[tuple[str, str, str], int]:
         """(subject, predicate, object) to the line on which the triple ends, for line-based formats."""
         if self.format.name in ("rdfxml", "jsonld"):
             return {}
-        return {(str(q.subject), str(q.predicate), str(q.object)): line for line, q in self._numbered()}
+        return {(str(q.subject), str(q.predicate), str(q.object)): line for line, q in self._numbered}
 
-    def _numbered(self) -> Iterator[tuple[int, ox.Quad]]:
+    @cached_property
+    def _numbered(self) -> list[tuple[int, ox.Quad]]:
+        """The quads with their lines, literals in the form in which the store gives them back."""
+        numbered = list(self._parsed())
+        stored = _as_stored({q.object for _, q in numbered if isinstance(q.object, ox.Literal)})
+        return [
+            (line, ox.Quad(q.subject, q.predicate, stored.get(q.object, q.object), q.graph_name))
+            for line, q in numbered
+        ]
+
+    def _parsed(self) -> Iterator[tuple[int, ox.Quad]]:
         self._refuse_doctype()
         reader = _LineReader(self.data)
         graph, nodes = ox.NamedNode(self.graph), _Skolem(self.graph)
@@ -105,7 +115,7 @@ class Document:
         Raises:
             BadData: at the first such name.
         """
-        for line, quad in self._numbered():
+        for line, quad in self._numbered:
             names = [quad.predicate.value]
             if names[0] == RDF_TYPE:
                 names.append(getattr(quad.object, "value", ""))
@@ -164,6 +174,14 @@ class _Skolem:
         if term not in self._seen:
             self._seen[term] = ox.NamedNode(f"{self._root}-{len(self._seen) + 1}")
         return self._seen[term]
+
+
+def _as_stored(literals: set[ox.Literal]) -> dict[ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple, ox.Literal]:
+    """Literals to what the engine makes of them: it keeps numbers by value, so that "25.0" comes back as "25"."""
+    store = ox.Store()
+    subject, ordered = ox.NamedNode("urn:x"), list(literals)
+    store.extend(ox.Quad(subject, ox.NamedNode(f"urn:{i}"), literal) for i, literal in enumerate(ordered))
+    return {ordered[int(q.predicate.value[4:])]: q.object for q in store if isinstance(q.object, ox.Literal)}
 
 
 def _parser_format(form: Format) -> ox.RdfFormat:

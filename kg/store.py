@@ -33,16 +33,18 @@ from typing import IO, Any
 import pyoxigraph as ox
 
 from kg.errors import Conflict, NotFound, StoreFailure
+from kg.terms import ENTAILED_GRAPH
 
 FORMAT = 1
 #: Versions kept; older databases go, unless a reader holds them. Records and change sets stay.
 KEEP = 20
+_ENTAILED = ox.NamedNode(ENTAILED_GRAPH)
 _FOLDERS = ("versions", "records", "changes", "locks", "staging")
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one commit. Counts are of quads in named graphs (bare stores: in all graphs)."""
+    """What is known of one commit. Counts are of what sources assert: not of entailments, nor of the merged copy."""
 
     version: int
     at: str
@@ -234,15 +236,16 @@ class Draft:
             return None
         home, number = self._versions.home, self.base + 1
         previous = self._versions.record(self.base).quads if self.base else 0
+        added, removed = (sum(q.graph_name != _ENTAILED for q in quads) for quads in (self.added, self.removed))
         record = Record(
             version=number,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             who=os.environ.get("USER") or os.environ.get("LOGNAME") or f"uid {os.getuid()}",
             message=message,
             graphs=sorted(self.changed_graphs),
-            added=len(self.added),
-            removed=len(self.removed),
-            quads=previous + len(self.added) - len(self.removed),
+            added=added,
+            removed=removed,
+            quads=previous + added - removed,
             content=content or (self._versions.record(self.base).content if self.base else ""),
             warnings=warnings,
         )
