@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import IO, Any, TypeVar
+from itertools import chain, islice
+from typing import IO, Any, TypeVar, cast
 
 import pyoxigraph as ox
 
@@ -75,7 +76,7 @@ def write(store: ox.Store, question: Question, format: Format, output: IO[bytes]
         ) from None
 
 
-def write_graph(statements: Iterable[ox.Quad] | Iterable[ox.Triple], format: Format, output: IO[bytes]) -> None:
+def write_graph(statements: Iterable[Any], format: Format, output: IO[bytes]) -> None:
     """Serialise triples or quads. Turtle and TriG get prefixes: those in use for small graphs, else all of ours."""
     if format.name not in ("turtle", "trig"):
         ox.serialize(statements, output, _rdf_format(format))
@@ -111,7 +112,8 @@ class _SortedPrefixes:
             self._output.write(data)
         else:
             self._head += data
-            if self._head.rpartition(b"\n")[0].rpartition(b"\n")[2][:7] not in (b"", b"@prefix"):
+            last = bytes(self._head.splitlines()[-1])
+            if not (last.startswith(b"@prefix") or b"@prefix".startswith(last)):
                 self.finish()
         return len(data)
 
