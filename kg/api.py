@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from kg import __version__, formats
+from kg import __version__, formats, problems
+from kg.envelope import Envelope
 from kg.errors import (
     BadRequest,
     Forbidden,
     NotFound,
-    ParleyError,
-    TooLarge,
     Unauthorized,
     UnsupportedMedia,
 )
 from kg.evaluation import Question
 from kg.formats import Format
 from kg.graph import Graph
+from kg.incoming import read_body, read_form, read_iri, read_seconds, read_text, wants_page
 from kg.pages import Pages
 from kg.parsing import MAX_BYTES
 from kg.pool import Answer
 from kg.rates import Inquiry
 from kg.results import Table
-from kg.terms import ID, ONTOLOGY_GRAPH, ROOT, SOURCE, expand
+from kg.terms import ID, ONTOLOGY_GRAPH, ROOT, SOURCE
 
+GraphName = Annotated[
+    list[str] | None, Query(alias="graph", description="The graph's IRI; `default` alone: all sources merged.")
+]
 Wanted = Annotated[str, Query(alias="format", description="A format by name, instead of the Accept header.")]
 _DESCRIPTION = """Parley holds facts about trade talks and tariffs as one RDF graph, every fact with its source.
 Ask in SPARQL, or ask a named question. Writes need a bearer token. Errors are `application/problem+json`."""
@@ -64,10 +66,8 @@ def create_app(graph: Graph) -> FastAPI:
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD", "POST"], expose_headers=["Parley-Version"]
     )
-    app.middleware("http")(_harden)
-    app.exception_handler(ParleyError)(_on_parley_error)
-    app.exception_handler(HTTPException)(_on_http_exception)
-    app.exception_handler(RequestValidationError)(_on_validation_error)
+    app.add_middleware(Envelope)
+    problems.install(app)
     for route in (_sparql_routes, _graph_routes, _question_routes, _entity_routes, _service_routes):
         route(app)
     return app
@@ -83,13 +83,15 @@ def _pages(request: Request) -> Pages:
     return pages
 
 
-def _writer(request: Request) -> Graph:
+_BEARER = HTTPBearer(auto_error=False, description="The server's token, for writes.")
+
+
+def _writer(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)] = None) -> Graph:
     """The graph, for a request that may write."""
     graph = _graph(request)
     if not graph.token:
         raise Forbidden("This server is read-only.", "Start it with a token in KG_TOKEN to allow writes.")
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), graph.token.encode()):
+    if given is None or not hmac.compare_digest(given.credentials.strip().encode(), graph.token.encode()):
         raise Unauthorized("Writing needs the server's token.", "Send it as: Authorization: Bearer TOKEN.")
     return graph
 
@@ -99,57 +101,6 @@ ThePages = Annotated[Pages, Depends(_pages)]
 Writer = Annotated[Graph, Depends(_writer)]
 
 
-# --- errors and headers ---------------------------------------------------------------------------------------------
-
-
-def problem(status: int, title: str, detail: str, **members: Any) -> JSONResponse:
-    """A problem document (RFC 9457)."""
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": "5"} if status in (429, 503) else {}
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
-
-
-async def _on_parley_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ParleyError)
-    if _wants_page(request) and request.method == "GET":
-        return _pages(request).problem(error)
-    return problem(error.status, error.title, str(error), hint=error.hint, **error.details())
-
-
-async def _on_http_exception(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    hint = "See /docs for what is here." if error.status_code == 404 else ""
-    response = problem(error.status_code, str(error.detail), f"{error.detail}. {hint}".strip())
-    response.headers.update(error.headers or {})
-    return response
-
-
-async def _on_validation_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    parts = [f"{'.'.join(str(p) for p in e['loc'][1:])}: {e['msg']}" for e in error.errors()]
-    return problem(400, "Bad request", "; ".join(parts))
-
-
-async def _harden(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call_next(request)
-    # The API page of the library starts itself by an inline script; no other page runs any.
-    script = "'self' 'unsafe-inline'" if request.url.path.startswith("/docs") else "'none'"
-    response.headers.setdefault(
-        "Content-Security-Policy",
-        f"default-src 'none'; script-src {script}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    )
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "no-referrer")
-    return response
-
-
-def _wants_page(request: Request) -> bool:
-    """Whether a browser asks: HTML by parameter, or named in Accept with no format by parameter."""
-    wanted = request.query_params.get("format", "")
-    return wanted == "html" or (not wanted and "text/html" in request.headers.get("accept", ""))
-
-
 def _choose(request: Request, wanted: str, among: tuple[Format, ...]) -> Format:
     if wanted:
         return formats.named(wanted, among)
@@ -157,18 +108,8 @@ def _choose(request: Request, wanted: str, among: tuple[Format, ...]) -> Format:
 
 
 def _stream(answer: Answer, form: Format) -> StreamingResponse:
-    headers = {"Parley-Version": str(answer.head["version"]), "Vary": "Accept"}
+    headers = {"Parley-Version": str(answer.head["version"])}
     return StreamingResponse(answer.chunks, media_type=form.content_type, headers=headers)
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """The whole body. Raises: TooLarge."""
-    parts = bytearray()
-    async for chunk in request.stream():
-        parts += chunk
-        if len(parts) > limit:
-            raise TooLarge(f"The body is larger than {limit:,} bytes.", "Send it in parts.")
-    return bytes(parts)
 
 
 # --- SPARQL ---------------------------------------------------------------------------------------------------------
@@ -191,28 +132,33 @@ def _sparql_routes(app: FastAPI) -> None:
     ) -> Response:
         return await _answer(request, query or [], default_graph or [], named_graph or [], format, timeout)
 
-    @app.post("/sparql", tags=["SPARQL"], summary="Ask a query in the body, as a form or as application/sparql-query")
+    @app.post(
+        "/sparql",
+        tags=["SPARQL"],
+        summary="Ask a query in the body, as a form or as application/sparql-query",
+        openapi_extra={"requestBody": _QUERY_BODY},
+    )
     async def sparql_post(request: Request) -> Response:
         media = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        parameters = request.query_params
+        fields = [*request.query_params.multi_items()]
         if media == "application/x-www-form-urlencoded":
-            form = _form(await _body(request, _MAX_QUERY_BYTES))
-            queries, default, named = (
-                form.get("query", []),
-                form.get("default-graph-uri", []),
-                form.get("named-graph-uri", []),
-            )
-            wanted = (form.get("format") or [""])[0]
+            fields += read_form(await read_body(request, _MAX_QUERY_BYTES))
         elif media == "application/sparql-query":
-            queries = [_utf8(await _body(request, _MAX_QUERY_BYTES)), *parameters.getlist("query")]
-            default, named = parameters.getlist("default-graph-uri"), parameters.getlist("named-graph-uri")
-            wanted = parameters.get("format", "")
+            fields.append(("query", read_text(await read_body(request, _MAX_QUERY_BYTES))))
         else:
             raise UnsupportedMedia(
                 f"A query cannot be read from {media or 'a body without Content-Type'}.",
                 "Send application/x-www-form-urlencoded or application/sparql-query.",
             )
-        return await _answer(request, queries, default, named, wanted, None)
+        given = {key: [v for k, v in fields if k == key] for key in dict(fields)}
+        return await _answer(
+            request,
+            given.get("query", []),
+            given.get("default-graph-uri", []),
+            given.get("named-graph-uri", []),
+            given.get("format", [""])[-1],
+            read_seconds(given.get("timeout", [""])[-1]),
+        )
 
 
 async def _answer(
@@ -220,80 +166,91 @@ async def _answer(
 ) -> Response:
     if len(queries) != 1:
         raise BadRequest(f"There are {len(queries)} queries in the request.", "Give exactly one as `query`.")
-    question = Question(queries[0], tuple(map(_iri, default)), tuple(map(_iri, named)))
+    question = Question(queries[0], tuple(map(read_iri, default)), tuple(map(read_iri, named)))
     graph, pages = _graph(request), _pages(request)
-    if _wants_page(request):
+    if wanted == "html" or (not wanted and wants_page(request)):
         answer = await graph.query(question, question.answers_with[0], timeout)
-        return pages.answer("Answer", question, await answer.read(), request)
+        return pages.answer("Answer", question, await answer.read())
     form = _choose(request, wanted, question.answers_with)
     return _stream(await graph.query(question, form, timeout), form)
-
-
-def _iri(text: str) -> str:
-    iri = expand(text)
-    if iri is None:
-        raise BadRequest(f"{text!r} is no absolute IRI.", "Give one such as https://w3id.org/parley/source/….")
-    return iri
-
-
-def _utf8(body: bytes) -> str:
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadRequest("The body is not UTF-8.", "Send it as UTF-8.") from None
-
-
-def _form(body: bytes) -> dict[str, list[str]]:
-    from urllib.parse import parse_qs
-
-    try:
-        return parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
-    except ValueError:
-        raise BadRequest("The form cannot be read.", "Encode it as UTF-8, percent-encoded.") from None
 
 
 # --- graphs ---------------------------------------------------------------------------------------------------------
 
 
 def _graph_routes(app: FastAPI) -> None:
-    named = Annotated[
-        list[str] | None, Query(alias="graph", description="The graph's IRI; `default` alone: all sources merged.")
-    ]
-
     @app.get("/graphs", tags=["Graphs"], summary="One graph, or the list of them")
-    async def graphs_get(request: Request, graph: TheGraph, graph_iri: named = None, format: Wanted = "") -> Response:
+    async def graphs_get(
+        request: Request, graph: TheGraph, graph_iri: GraphName = None, format: Wanted = ""
+    ) -> Response:
         if graph_iri is None and "default" not in request.query_params:
             answer = await graph.query(Question(_LIST_GRAPHS), formats.ROWS[0])
             table = Table.from_json(await answer.read())
-            if _wants_page(request):
+            if wants_page(request):
                 return _pages(request).table("Graphs", table)
             return JSONResponse([{"graph": row[0].iri, "facts": int(row[1].text)} for row in table.rows])
         iri = _target(request, graph_iri)
-        form = _choose(request, format, formats.GRAPHS)
-        answer = await graph.graph(iri, form)
-        if not answer.head["exists"]:
-            await answer.read()
-            raise NotFound(f"There is no graph {iri}.", "GET /graphs lists them.")
-        return _stream(answer, form)
+        return await _whole_graph(request, graph, iri, format)
 
-    @app.put("/graphs", tags=["Graphs"], summary="Replace a graph by the body, if it conforms")
-    async def graphs_put(request: Request, graph: Writer, graph_iri: named = None) -> Response:
+    @app.put(
+        "/graphs",
+        tags=["Graphs"],
+        summary="Replace a graph by the body, if it conforms",
+        openapi_extra={"requestBody": _FACTS_BODY},
+    )
+    async def graphs_put(request: Request, graph: Writer, graph_iri: GraphName = None) -> Response:
         return await _load(request, graph, _target(request, graph_iri), "replace")
 
-    @app.post("/graphs", tags=["Graphs"], summary="Add the body to a graph, if it conforms")
-    async def graphs_post(request: Request, graph: Writer, graph_iri: named = None) -> Response:
+    @app.post(
+        "/graphs",
+        tags=["Graphs"],
+        summary="Add the body to a graph, if it conforms",
+        openapi_extra={"requestBody": _FACTS_BODY},
+    )
+    async def graphs_post(request: Request, graph: Writer, graph_iri: GraphName = None) -> Response:
         return await _load(request, graph, _target(request, graph_iri), "merge")
 
     @app.delete("/graphs", tags=["Graphs"], summary="Remove a graph, if no other fact relies on it")
-    async def graphs_delete(request: Request, graph: Writer, graph_iri: named = None) -> Response:
+    async def graphs_delete(request: Request, graph: Writer, graph_iri: GraphName = None) -> Response:
         iri = _target(request, graph_iri)
-        existing = await graph.graph(iri, formats.GRAPHS[1])
-        await existing.read()
-        if not existing.head["exists"]:
-            raise NotFound(f"There is no graph {iri}.", "GET /graphs lists them.")
+        await _require_graph(graph, iri)
         return JSONResponse(await graph.remove(iri))
 
 
+async def _whole_graph(request: Request, graph: Graph, iri: str, wanted: str) -> Response:
+    form = _choose(request, wanted, formats.GRAPHS)
+    await _require_graph(graph, iri)
+    return _stream(await graph.graph(iri, form), form)
+
+
+async def _require_graph(graph: Graph, iri: str) -> None:
+    if not await _holds(graph, iri):
+        raise NotFound(f"There is no graph {iri}.", "GET /graphs lists them.")
+
+
+async def _holds(graph: Graph, iri: str) -> bool:
+    """Whether there is such a graph; the default graph ("") always is."""
+    return not iri or await _is_true(graph, f"ASK {{ GRAPH <{iri}> {{ ?s ?p ?o }} }}")
+
+
+async def _is_true(graph: Graph, ask: str) -> bool:
+    return b"true" in await (await graph.query(Question(ask), formats.ROWS[2])).read()
+
+
+_TEXT = {"schema": {"type": "string"}}
+_QUERY_BODY = {
+    "required": True,
+    "content": {
+        "application/sparql-query": _TEXT,
+        "application/x-www-form-urlencoded": {
+            "schema": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
+        },
+    },
+}
+_FACTS_BODY = {
+    "required": True,
+    "content": {form.media[0]: _TEXT for form in (*formats.GRAPHS, *formats.DATASETS)},
+}
 _LIST_GRAPHS = "SELECT ?graph (COUNT(*) AS ?facts) { GRAPH ?graph { ?s ?p ?o } } GROUP BY ?graph ORDER BY ?graph"
 
 
@@ -307,7 +264,7 @@ def _target(request: Request, graphs: list[str] | None) -> str:
         return ""
     if not graphs or len(graphs) != 1:
         raise BadRequest("The request must name one graph.", "Give ?graph=IRI.")
-    return _iri(graphs[0])
+    return read_iri(graphs[0])
 
 
 async def _load(request: Request, graph: Graph, iri: str, mode: str) -> Response:
@@ -318,10 +275,9 @@ async def _load(request: Request, graph: Graph, iri: str, mode: str) -> Response
         raise UnsupportedMedia(
             f"Facts cannot be read from {content_type or 'a body without Content-Type'}.", f"Send one of: {offered}."
         )
-    before = graph.version()
-    outcome = await graph.load(await _body(request, MAX_BYTES), form, iri, mode)
-    created = outcome["commit"] is not None and before == 0
-    return JSONResponse(outcome, 201 if created else 200)
+    existed = await _holds(graph, iri)
+    outcome = await graph.load(await read_body(request, MAX_BYTES), form, iri, mode)
+    return JSONResponse(outcome, 201 if outcome["commit"] and not existed else 200)
 
 
 # --- questions and rates --------------------------------------------------------------------------------------------
@@ -330,7 +286,7 @@ async def _load(request: Request, graph: Graph, iri: str, mode: str) -> Response
 def _question_routes(app: FastAPI) -> None:
     @app.get("/questions", tags=["Questions"], summary="The named questions and their parameters")
     async def questions_list(request: Request, graph: TheGraph, pages: ThePages) -> Response:
-        if _wants_page(request):
+        if wants_page(request):
             return pages.questions()
         return JSONResponse([_described(q) for q in graph.questions.all])
 
@@ -340,7 +296,7 @@ def _question_routes(app: FastAPI) -> None:
     ) -> Response:
         named = graph.questions[name]
         given = {key: value for key, value in request.query_params.items() if key != "format"}
-        if _wants_page(request):
+        if wants_page(request):
             return await pages.ask(named, given)
         form = _choose(request, format, formats.ROWS)
         return _stream(await graph.query(named.bind(given), form), form)
@@ -378,19 +334,14 @@ def _entity_routes(app: FastAPI) -> None:
 
     @app.get("/source/{path:path}", tags=["Entities"], summary="A source: the document and all that it says")
     async def source(request: Request, graph: TheGraph, pages: ThePages, path: str, format: Wanted = "") -> Response:
-        iri = _iri(SOURCE + path)
-        if _wants_page(request):
+        iri = read_iri(SOURCE + path)
+        if wants_page(request):
             return await pages.source(iri)
-        form = _choose(request, format, formats.GRAPHS)
-        answer = await graph.graph(iri, form)
-        if not answer.head["exists"]:
-            await answer.read()
-            raise NotFound(f"There is no source {iri}.", "GET /graphs lists them.")
-        return _stream(answer, form)
+        return await _whole_graph(request, graph, iri, format)
 
     @app.get("/ontology", tags=["Entities"], summary="The ontology")
     async def ontology(request: Request, graph: TheGraph, format: Wanted = "") -> Response:
-        form = formats.GRAPHS[0] if _wants_page(request) else _choose(request, format, formats.GRAPHS)
+        form = formats.GRAPHS[0] if wants_page(request) else _choose(request, format, formats.GRAPHS)
         return _stream(await graph.graph(ONTOLOGY_GRAPH, form), form)
 
     @app.get("/shapes", tags=["Entities"], summary="The shapes that facts must conform to, in Turtle")
@@ -400,12 +351,11 @@ def _entity_routes(app: FastAPI) -> None:
 
 
 async def _describe(request: Request, graph: Graph, pages: Pages, iri: str, wanted: str) -> Response:
-    iri = _iri(iri)
-    if _wants_page(request):
+    iri = read_iri(iri)
+    if wants_page(request):
         return await pages.entity(iri)
     form = _choose(request, wanted, formats.GRAPHS)
-    known = await graph.query(Question(f"ASK {{ <{iri}> ?p ?o }}"), formats.ROWS[0])
-    if b"true" not in await known.read():
+    if not await _is_true(graph, f"ASK {{ <{iri}> ?p ?o }}"):
         raise NotFound(f"The graph knows no {iri.removeprefix(ROOT)}.", "Ask /questions or /sparql for what it knows.")
     return _stream(await graph.query(Question(f"CONSTRUCT WHERE {{ <{iri}> ?p ?o }}"), form), form)
 

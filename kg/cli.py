@@ -258,7 +258,6 @@ def _versions(settings: Settings, *, bare: bool = False) -> Versions:
     """The embedded store, made and filled on first use."""
     from kg.content import Content
     from kg.errors import Conflict
-    from kg.loading import ensure_content
     from kg.store import Versions
 
     if settings.store:
@@ -268,8 +267,13 @@ def _versions(settings: Settings, *, bare: bool = False) -> Versions:
         raise Conflict(
             f"The store in {settings.home} holds Parley's facts.", "Give --bare an empty folder with --home."
         )
+    content = Content.shipped()
+    if versions.bare or versions.content() == content.digest():
+        return versions
+    from kg.loading import ensure_content  # late: most commands find a store that is up to date
+
     with _progress() as step:
-        outcome = ensure_content(versions, Content.shipped(), step)
+        outcome = ensure_content(versions, content, step)
     if outcome and outcome.record:
         record = outcome.record
         click.echo(f"Loaded the shipped facts: {record.quads:,} in {len(record.graphs):,} graphs.", err=True)

@@ -76,13 +76,20 @@ def negotiate(accept: str, among: tuple[Format, ...]) -> Format:
     ranges = _ranges(accept or "*/*")
     best: tuple[float, int, Format] | None = None
     for place, choice in enumerate(among):
-        quality = max(_quality(media, ranges) for media in choice.media)
+        quality = _quality(choice, ranges)
         if quality > 0 and (best is None or quality > best[0]):
             best = (quality, place, choice)
     if best is None:
         offered = ", ".join(f.media[0] for f in among)
         raise NotAcceptable(f"Nothing here is of the kind {accept!r}.", f"Accept one of: {offered}.")
     return best[2]
+
+
+def prefers_page(accept: str) -> bool:
+    """Whether an Accept header prefers HTML to all else that it names; the one named first wins a tie."""
+    ranges = _ranges(accept)
+    best = max(ranges, key=ranges.__getitem__, default="")
+    return best in HTML.media and ranges[best] > 0
 
 
 def _ranges(accept: str) -> dict[str, float]:
@@ -101,8 +108,8 @@ def _ranges(accept: str) -> dict[str, float]:
     return ranges
 
 
-def _quality(media: str, ranges: dict[str, float]) -> float:
-    for key in (media, media.split("/")[0] + "/*", "*/*"):
-        if key in ranges:
-            return ranges[key]
-    return 0.0
+def _quality(choice: Format, ranges: dict[str, float]) -> float:
+    """That of its media types if the header names one, else of the wildcards that cover the first."""
+    if named := [ranges[media] for media in choice.media if media in ranges]:
+        return max(named)
+    return ranges.get(choice.media[0].split("/")[0] + "/*", ranges.get("*/*", 0.0))

@@ -120,9 +120,7 @@ class EndpointGraph:
 
     async def graph(self, iri: str, format: Format) -> Answer:
         pattern = f"GRAPH <{iri}> {{ ?s ?p ?o }}" if iri else "?s ?p ?o"
-        answer = await self.query(Question(f"CONSTRUCT {{ ?s ?p ?o }} WHERE {{ {pattern} }}"), format)
-        answer.head["exists"] = True
-        return answer
+        return await self.query(Question(f"CONSTRUCT {{ ?s ?p ?o }} WHERE {{ {pattern} }}"), format)
 
     async def rate(self, inquiry: Inquiry) -> dict[str, Any]:
         from kg.rates import explain

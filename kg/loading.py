@@ -72,19 +72,18 @@ def remove(versions: Versions, graph: str, content: Content) -> Outcome:
         return _finish(versions, draft, content, (), f"Remove {graph}", False, lambda step: None)
 
 
-def ensure_content(home_versions: Versions, content: Content, progress: Progress = lambda step: None) -> Outcome | None:
+def ensure_content(versions: Versions, content: Content, progress: Progress = lambda step: None) -> Outcome | None:
     """Bring the shipped knowledge into a store that lacks it or has another edition of it, as one commit.
 
     Graphs that the shipped content no longer has are removed; the user's own graphs are left alone. Facts of the
     user that do not conform to the new edition are listed as findings, not refused.
     """
-    current = home_versions.current()
     digest = content.digest()
-    if home_versions.bare or (current and home_versions.record(current).content == digest):
+    if versions.bare or versions.content() == digest:
         return None
     documents = [Document.from_file(path, iri) for iri, path in content.graphs.items()]
-    with home_versions.writing() as draft:
-        before = _shipped_before(home_versions)
+    with versions.writing() as draft:
+        before = _shipped_before(versions)
         for graph in before - set(content.graphs):
             draft.set_graph(_graph_name(graph), ())
         for document in documents:

@@ -17,8 +17,6 @@ from kg.results import Cell, Table
 from kg.terms import ENTAILED_GRAPH, ID, ROOT, SOURCE, compact
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from kg.graph import Graph
     from kg.questions import NamedQuestion
 
@@ -97,10 +95,15 @@ class Pages:
         href = f"/questions/{question.name}?{urlencode({**given, 'format': ''})}"
         return self._render("answer.html", table=table, links=_links(href, formats.ROWS), **page)
 
-    def answer(self, title: str, question: Question, body: bytes, request: Request) -> HTMLResponse:
+    def answer(self, title: str, question: Question, body: bytes) -> HTMLResponse:
         """The answer to a query: a table, or Turtle as text."""
-        parameters = [(k, v) for k, v in request.query_params.multi_items() if k != "format"]
-        links = _links("/sparql?" + urlencode([*parameters, ("format", "")]), question.answers_with)
+        parameters = [
+            ("query", question.text),
+            *(("default-graph-uri", iri) for iri in question.default_graphs),
+            *(("named-graph-uri", iri) for iri in question.named_graphs),
+            ("format", ""),
+        ]
+        links = _links("/sparql?" + urlencode(parameters), question.answers_with)
         if question.answers_with is formats.ROWS:
             table = Table.from_json(body).for_people()
             return self._render("answer.html", title=title, table=table, links=links, query=question.text)
@@ -115,7 +118,7 @@ class Pages:
 
     async def entity(self, iri: str) -> HTMLResponse:
         """What is said of an entity, by whom, and what mentions it."""
-        facts = await self._table(_FACTS.replace("IRI>", iri + ">").replace("ENTAILED", ENTAILED_GRAPH))
+        facts = await self._table(_FACTS.replace("ENTAILED", ENTAILED_GRAPH).replace("IRI>", iri + ">"))
         mentions = await self._table(_MENTIONS.replace("IRI>", iri + ">"))
         return self._entity(iri, "What the sources say", facts, mentions)
 

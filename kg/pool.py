@@ -39,11 +39,15 @@ class Answer:
 class _Process:
     """One worker process and the socket to it."""
 
+    _writer: asyncio.StreamWriter
+
     def __init__(self, home: Path, megabytes: int) -> None:
         self._command = [sys.executable, "-m", "kg.worker"]
         self._tail = [str(home), str(megabytes)]
 
     async def start(self) -> None:
+        if hasattr(self, "_writer"):
+            self._writer.close()
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
@@ -138,6 +142,8 @@ class Pool:
             await self._replace(queue, process)
             raise _stopped(error, limit) from None
         chunks = self._chunks(queue, process, end, limit)
+        # Once begun, the generator gives the process back even if the answer is dropped unread.
+        await anext(chunks)
         if "error" in head:
             await anext(chunks, b"")
             raise _rebuild(head)
@@ -148,6 +154,7 @@ class Pool:
     ) -> AsyncIterator[bytes]:
         whole = False
         try:
+            yield b""
             while True:
                 async with asyncio.timeout_at(end):
                     chunk = await process.receive()

@@ -77,26 +77,32 @@ class Versions:
             Conflict: the folder holds something else.
         """
         home.mkdir(parents=True, exist_ok=True)
-        with _locked(home / ".create"):
-            if not cls.exists(home):
-                if any(p.name not in (".create", *_FOLDERS) for p in home.iterdir()):
-                    raise Conflict(
-                        f"{home} is not empty and holds no Parley store.", "Give an empty folder with KG_HOME."
-                    )
-                for name in _FOLDERS:
-                    (home / name).mkdir(exist_ok=True)
-                shutil.rmtree(home / "versions" / "0", ignore_errors=True)
-                _open(home / "versions" / "0").flush()
-                _replace(home / "current", "0\n")
-                _replace(home / "store.json", json.dumps({"format": FORMAT, "bare": bare}) + "\n")
-        (home / ".create").unlink(missing_ok=True)
+        try:
+            with _locked(home / ".create"):
+                if not cls.exists(home):
+                    cls._make(home, bare=bare)
+        finally:
+            (home / ".create").unlink(missing_ok=True)
         return cls(home)
+
+    @staticmethod
+    def _make(home: Path, *, bare: bool) -> None:
+        if any(p.name not in (".create", *_FOLDERS) for p in home.iterdir()):
+            raise Conflict(f"{home} is not empty and holds no Parley store.", "Give an empty folder with KG_HOME.")
+        for name in _FOLDERS:
+            (home / name).mkdir(exist_ok=True)
+        shutil.rmtree(home / "versions" / "0", ignore_errors=True)
+        _open(home / "versions" / "0").flush()
+        _replace(home / "current", "0\n")
+        _replace(home / "store.json", json.dumps({"format": FORMAT, "bare": bare}) + "\n")
 
     def _read_kind(self) -> dict[str, Any]:
         try:
             kind: dict[str, Any] = json.loads((self.home / "store.json").read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise StoreFailure(f"{self.home} holds no readable Parley store: {error}.") from None
+        if not isinstance(kind, dict) or "bare" not in kind:
+            raise StoreFailure(f"{self.home} holds no readable Parley store: store.json does not say what kind it is.")
         if kind.get("format") != FORMAT:
             raise StoreFailure(
                 f"The store in {self.home} has format {kind.get('format')!r}, this package reads {FORMAT}.",
@@ -119,6 +125,11 @@ class Versions:
             return Record(**json.loads((self.home / "records" / f"{version}.json").read_text("utf-8")))
         except OSError:
             raise NotFound(f"There is no version {version}.", f"The versions go from 1 to {self.current()}.") from None
+
+    def content(self) -> str:
+        """The fingerprint of the shipped content in the current version, empty if there is none."""
+        current = self.current()
+        return self.record(current).content if current else ""
 
     def records(self) -> list[Record]:
         """Every commit up to the current version, the newest first."""
@@ -143,7 +154,7 @@ class Versions:
                     raise NotFound(f"Version {number} is not kept.", f"The current version is {self.current()}.")
                 try:
                     store = ox.Store.read_only(str(path))
-                except OSError as error:
+                except (OSError, RuntimeError) as error:  # the engine's word for corruption is RuntimeError
                     raise StoreFailure(f"Version {number} in {self.home} cannot be opened: {error}.") from None
                 yield number, store
                 return
@@ -222,6 +233,9 @@ class Draft:
             self.store.remove(quad)
         self.removed.update(q for q in gone if q not in self.added)
         self.added.difference_update(gone)
+        for graph in {q.graph_name for q in gone}:
+            if isinstance(graph, ox.NamedNode) and not any(self.store.quads_for_pattern(None, None, None, graph)):
+                self.store.remove_graph(graph)  # the engine would go on listing the name of an empty graph
         if self._versions.bare:
             return
         default = ox.DefaultGraph()
@@ -246,7 +260,7 @@ class Draft:
             added=added,
             removed=removed,
             quads=previous + added - removed,
-            content=content or (self._versions.record(self.base).content if self.base else ""),
+            content=content or self._versions.content(),
             warnings=warnings,
         )
         self._close()

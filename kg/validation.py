@@ -234,7 +234,7 @@ class _Locator:
                 file = document.name if document else ""
                 return replace(finding, source=source, file=file, line=line, hint=self._hint(finding))
         source = quads[0].graph_name.value if quads else ""  # type: ignore[union-attr]
-        return replace(finding, source=source)
+        return replace(finding, source=source, hint=self._hint(finding))
 
     def _line(self, source: str, quad: ox.Quad) -> int | None:
         if source not in self._lines:

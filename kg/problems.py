@@ -1,0 +1,67 @@
+"""Every error as a problem document (RFC 9457), or as a page for a browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from kg.errors import ParleyError
+from kg.incoming import wants_page
+
+
+def install(app: FastAPI) -> None:
+    """Have the application answer its errors this way."""
+    app.exception_handler(ParleyError)(_on_parley_error)
+    app.exception_handler(HTTPException)(_on_http_exception)
+    app.exception_handler(RequestValidationError)(_on_validation_error)
+    app.exception_handler(Exception)(_on_fault)
+
+
+def problem(status: int, title: str, detail: str, **members: Any) -> JSONResponse:
+    """A problem document (RFC 9457)."""
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": "5"} if status in (429, 503) else {}
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+async def _on_parley_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ParleyError)
+    if wants_page(request) and request.method == "GET":
+        page: Response = request.app.state.pages.problem(error)
+        return page
+    return problem(error.status, error.title, str(error), hint=error.hint, **error.details())
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    hint = "See /docs for what is here." if error.status_code == 404 else ""
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request))
+        hint = f"Use one of: {headers['Allow']}."
+    response = problem(error.status_code, str(error.detail), f"{error.detail}. {hint}".strip(), hint=hint)
+    response.headers.update(headers)
+    return response
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods of the path. The router names those of the first route with this path only."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    methods = {method for route in routes for method in getattr(route, "methods", None) or {"GET"}}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+
+
+async def _on_validation_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    parts = [f"{'.'.join(str(p) for p in e['loc'][1:])}: {e['msg']}" for e in error.errors()]
+    return problem(400, "Bad request", "; ".join(parts))
+
+
+async def _on_fault(_: Request, __: Exception) -> Response:
+    # The server's log has the traceback; the client gets none of it.
+    return problem(500, "Internal error", "The server failed at this request. Its log says why.")
