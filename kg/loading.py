@@ -101,7 +101,13 @@ def ensure_content(versions: Versions, content: Content, progress: Progress = la
 
 def _shipped_before(versions: Versions) -> set[str]:
     """The graphs that earlier editions of the shipped content wrote."""
-    return {g for r in versions.records() if r.message == "Shipped content" for g in r.graphs} - {ENTAILED_GRAPH}
+    graphs: set[str] = set()
+    edition = ""
+    for record in reversed(versions.records()):
+        if record.content != edition:
+            graphs.update(record.graphs)
+            edition = record.content
+    return graphs - {ENTAILED_GRAPH}
 
 
 def _finish(

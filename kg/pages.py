@@ -113,8 +113,8 @@ class Pages:
     def table(self, title: str, table: Table) -> HTMLResponse:
         return self._render("answer.html", title=title, table=table)
 
-    def problem(self, error: ParleyError) -> HTMLResponse:
-        return self._render("answer.html", status=error.status, title=error.title, problem=str(error))
+    def problem(self, status: int, title: str, detail: str) -> HTMLResponse:
+        return self._render("answer.html", status=status, title=title, problem=detail)
 
     async def entity(self, iri: str) -> HTMLResponse:
         """What is said of an entity, by whom, and what mentions it."""

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 * 1024 * 1024
 _SLUG = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*\Z")
-_POSITION = re.compile(
-    r"(?:Parser error )?(?:at|between) line (\d+) column (\d+)(?: and (?:line \d+ )?column \d+)?:?\s*"
-)
+_POSITION = re.compile(r"\AParser error (?:at|between) line (\d+)[^:]*: ")
 
 
 @dataclass(frozen=True)

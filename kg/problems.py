@@ -22,8 +22,10 @@ def install(app: FastAPI) -> None:
     app.exception_handler(Exception)(_on_fault)
 
 
-def problem(status: int, title: str, detail: str, **members: Any) -> JSONResponse:
-    """A problem document (RFC 9457)."""
+def _answer(request: Request, status: int, title: str, detail: str, **members: Any) -> Response:
+    if request.method == "GET" and wants_page(request):
+        page: Response = request.app.state.pages.problem(status, title, detail)
+        return page
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": "5"} if status in (429, 503) else {}
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
@@ -31,10 +33,7 @@ def problem(status: int, title: str, detail: str, **members: Any) -> JSONRespons
 
 async def _on_parley_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ParleyError)
-    if wants_page(request) and request.method == "GET":
-        page: Response = request.app.state.pages.problem(error)
-        return page
-    return problem(error.status, error.title, str(error), hint=error.hint, **error.details())
+    return _answer(request, error.status, error.title, str(error), hint=error.hint, **error.details())
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -44,7 +43,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_methods(request))
         hint = f"Use one of: {headers['Allow']}."
-    response = problem(error.status_code, str(error.detail), f"{error.detail}. {hint}".strip(), hint=hint)
+    response = _answer(request, error.status_code, str(error.detail), f"{error.detail}. {hint}".strip(), hint=hint)
     response.headers.update(headers)
     return response
 
@@ -56,12 +55,12 @@ def _methods(request: Request) -> list[str]:
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
-async def _on_validation_error(_: Request, error: Exception) -> Response:
+async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     parts = [f"{'.'.join(str(p) for p in e['loc'][1:])}: {e['msg']}" for e in error.errors()]
-    return problem(400, "Bad request", "; ".join(parts))
+    return _answer(request, 400, "Bad request", "; ".join(parts), hint="See /docs for the parameters.")
 
 
-async def _on_fault(_: Request, __: Exception) -> Response:
+async def _on_fault(request: Request, _: Exception) -> Response:
     # The server's log has the traceback; the client gets none of it.
-    return problem(500, "Internal error", "The server failed at this request. Its log says why.")
+    return _answer(request, 500, "Internal error", "The server failed at this request. Its log says why.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _COUNTRY, _PRODUCT = PREFIXES["country"], PREFIXES["product"]
 _ALL_ORIGINS, _ALL_GOODS = _COUNTRY + "ALL", _PRODUCT + "ALL"
-_CODE = re.compile(r"\d{2}(?:\d{2}(?:\d{2}(?:\d{2}(?:\d{2})?)?)?)?\Z")
+_CODE = re.compile(r"\d{2}(?:\d{2}(?:\d{2}(?:\d{2}(?:\d{2})?)?)?)?\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ class _Case:
             {{ ?rule trade:rateOf ?tariff FILTER NOT EXISTS {{ ?rule trade:onProduct ?any }} }}""")
         self.exemptions = self._rules("?rule trade:exempts ?tariff")
         self._exempt: dict[str, _Rule | None] = {}
+        self._effects: dict[str, set[str]] | None = None
 
     def _column(self, text: str) -> list[str]:
         return [str(next(iter(row.values())).value) for row in self._reader.rows(_with_prefixes(text))]
@@ -183,6 +184,8 @@ class _Case:
             origin, product = rule.fits("onOrigin", self.origins), rule.fits("onProduct", self.products)
             if origin is None or product is None or not rule.holds_on(self.day) or rule.one("supersededBy"):
                 continue
+            if any(o in self.origins for o in rule.values.get("exceptOrigin", [])):
+                continue
             if best is None or (origin, product) < best[0]:
                 best = (origin, product), rule
         return best[1] if best else None
@@ -201,6 +204,20 @@ class _Case:
             return False
         favoured = rule.values.get("inFavourOf", [])
         return not favoured or any(self.rate(t) and not self.exemption(t) for t in favoured)
+
+    def in_force(self, tariff: str) -> bool:
+        """Whether acts have enacted the tariff by this day and none has ended it."""
+        if self._effects is None:
+            text = f"""
+                SELECT ?tariff ?kind {{
+                    {_values("tariff", self.tariffs)} VALUES ?kind {{ effect-kind:enacts effect-kind:ends }}
+                    ?effect trade:affects ?tariff ; trade:effectKind ?kind ; trade:from ?from .
+                    FILTER(STR(?from) <= "{self.day}")
+                }}"""
+            self._effects = defaultdict(set)
+            for row in self._reader.rows(_with_prefixes(text)):
+                self._effects[_text(row, "tariff")].add(_slug(_text(row, "kind")))
+        return self._effects[tariff] == {"enacts"}
 
     def open_scopes(self) -> list[Row]:
         """Measures with a rate on this day whose scope is a list without members, so that nobody can tell."""
@@ -234,34 +251,37 @@ def explain(reader: Reader, inquiry: Inquiry) -> dict[str, Any]:
     case = _Case(reader, inquiry)
     applied: list[tuple[str, _Rule]] = []
     excluded: list[dict[str, str]] = []
+    reasons: list[str] = []
     sources: set[str] = set()
     for tariff, row in case.tariffs.items():
-        rate = case.rate(tariff)
-        if rate is None:
+        rate, label = case.rate(tariff), _text(row, "label")
+        if rate is None and not case.in_force(tariff):
             continue
         exemption = case.exemption(tariff)
-        if exemption is None:
+        if exemption is not None:
+            reason = exemption.one("label") or "An exemption applies."
+            excluded.append({"measure": tariff, "label": label, "reason": reason, "exemption": exemption.iri})
+            sources |= exemption.sources
+        elif rate is None:
+            reasons.append(f"The graph holds no rate of the {label} for these goods from this origin on this day.")
+        else:
             applied.append((tariff, rate))
             sources |= rate.sources
-        else:
-            reason = exemption.one("label") or "An exemption applies."
-            excluded.append(
-                {"measure": tariff, "label": _text(row, "label"), "reason": reason, "exemption": exemption.iri}
-            )
-            sources |= exemption.sources
     ordinary, reason = _ordinary(applied)
     acts = case.acts({act for _, rate in applied for act in rate.values.get("setBy", [])})
     components = [_component(case.tariffs[tariff], rate, ordinary, acts) for tariff, rate in applied]
     components.sort(key=lambda c: (c["form"] != "ordinary", c["from"], c["measure"]))
-    unknown = next((c for c in components if c["contribution"] is None), None)
-    if not reason and unknown:
-        reason = f"{unknown['label']} is {unknown['duty']!r} on these goods, which is no percentage."
+    if reason:
+        reasons.insert(0, reason)
+    elif unknown := next((c for c in components if c["contribution"] is None), None):
+        reasons.append(f"The {unknown['label']} is {unknown['duty']!r} on these goods, which is no percentage.")
+    total = None if reasons else sum((Decimal(str(c["contribution"])) for c in components), Decimal(0))
     answer: dict[str, Any] = {
         "importer": inquiry.importer,
         "origin": inquiry.origin,
         "product": product_codes(inquiry.product)[0],
         "on": case.day,
-        "total": None if reason else _number(sum((Decimal(str(c["contribution"])) for c in components), Decimal(0))),
+        "total": None if total is None else _number(total),
         "unit": "percent",
         "components": components,
         "excluded": excluded,
@@ -271,7 +291,7 @@ def explain(reader: Reader, inquiry: Inquiry) -> dict[str, Any]:
             for row in case.open_scopes()
         ],
     }
-    return {**answer, "reason": reason} if reason else answer
+    return {**answer, "reason": " ".join(reasons)} if reasons else answer
 
 
 def _ordinary(applied: list[tuple[str, _Rule]]) -> tuple[Decimal | None, str]:

@@ -53,19 +53,24 @@ def validate(draft: Draft, shapes: list[Path], documents: Iterable[Document] = (
 def _affected(draft: Draft, view: View, inverse: set[str]) -> set[ox.NamedNode]:
     """Nodes whose verdict the changes can turn.
 
-    These are the subjects of changed triples; their objects, if a shape looks back along the property; and whatever
-    points to a node that lost something, since it may rely on the type that is gone.
+    These are the subjects of changed triples; what they point or pointed to by a property that a shape looks back
+    along; and whatever points to a node that lost something, since it may rely on the type that is gone.
     """
-    nodes: set[ox.NamedNode] = set()
-    for quad in draft.added | draft.removed:
-        if quad.graph_name == ox.NamedNode(ENTAILED_GRAPH):
-            continue
-        terms = (quad.subject, quad.object) if quad.predicate.value in inverse else (quad.subject,)
-        nodes.update(t for t in terms if isinstance(t, ox.NamedNode))
-    for subject in {q.subject for q in draft.removed}:
-        pointing = view.store.quads_for_pattern(None, None, subject, ox.DefaultGraph())
-        nodes.update(q.subject for q in pointing if isinstance(q.subject, ox.NamedNode))
-    return nodes
+    entailed = ox.NamedNode(ENTAILED_GRAPH)
+    changed = [q for q in draft.added | draft.removed if q.graph_name != entailed]
+    nodes = {q.subject for q in changed} | {q.object for q in changed if q.predicate.value in inverse}
+    for subject in {q.subject for q in changed}:
+        for predicate in inverse:
+            nodes.update(q.object for q in _merged(view, subject, predicate, None))
+    for subject in {q.subject for q in changed if q in draft.removed}:
+        nodes.update(q.subject for q in _merged(view, None, None, subject))
+    return {node for node in nodes if isinstance(node, ox.NamedNode)}
+
+
+def _merged(view: View, subject: Any, predicate: str | None, object: Any) -> Iterator[ox.Quad]:
+    """The matches in the default graph, which holds what any source says."""
+    name = None if predicate is None else ox.NamedNode(predicate)
+    return view.store.quads_for_pattern(subject, name, object, ox.DefaultGraph())
 
 
 def _batches(view: View, changed: set[str], affected: set[ox.NamedNode]) -> list[tuple[set[str], set[ox.NamedNode]]]:
@@ -106,18 +111,17 @@ def _batches(view: View, changed: set[str], affected: set[ox.NamedNode]) -> list
 
 
 def _data_graph(view: View, own: set[str], focus: set[ox.NamedNode], inverse: set[str]) -> rdflib.Graph:
-    """The focus nodes, the nodes they point to, the triples that shapes look back along, and the class hierarchy."""
+    """The focus nodes, what they point to, what points to them where a shape looks back, and the class hierarchy."""
     import rdflib
 
-    default = ox.DefaultGraph()
     nodes = set(focus)
     for node in focus:
         nodes.update(q.object for q in view.quads(node) if isinstance(q.object, ox.NamedNode))
-    quads = [quad for node in nodes for quad in view.description(node, own)]
-    for node in focus:
         for predicate in inverse:
-            quads += view.store.quads_for_pattern(None, ox.NamedNode(predicate), node, default)
-    quads += view.store.quads_for_pattern(None, ox.NamedNode(PREFIXES["rdfs"] + "subClassOf"), None, default)
+            pointing = _merged(view, None, predicate, node)
+            nodes.update(q.subject for q in pointing if isinstance(q.subject, ox.NamedNode))
+    quads = [quad for node in nodes for quad in view.description(node, own)]
+    quads += _merged(view, None, PREFIXES["rdfs"] + "subClassOf", None)
     graph = rdflib.Graph(bind_namespaces="none")
     for quad in quads:
         graph.add((_term(quad.subject), _term(quad.predicate), _term(quad.object)))

@@ -15,6 +15,8 @@ import signal
 import socket
 import struct
 import sys
+import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -205,9 +207,17 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     with socket.socket(fileno=descriptor) as sock:
         in_deep_thread(Worker(sock, home).serve)
     os._exit(0)
+
+
+def _end_with_parent(parent: int) -> None:
+    """End at once when the server is gone, however it went: native code would run on until its query ends."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -350,7 +350,7 @@ def test_pointer_to_a_missing_version_is_one_clear_error(versions: Versions) -> 
 def test_damaged_database_is_one_clear_error(versions: Versions) -> None:
     commit(versions, quad("a"))
     (versions.home / "versions" / "1" / "CURRENT").write_text("nothing\n")
-    with pytest.raises(StoreFailure, match="Version 1 in .* cannot be opened"), versions.reading():
+    with pytest.raises(StoreFailure, match=r"Version 1 in .* cannot be opened"), versions.reading():
         pass
 
 

@@ -1,0 +1,209 @@
+"""Nothing that a client sends stops the server: what is too much ends with an error, and the next query is answered."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.server import AUTHORIZED, Server, select, served
+
+ENDLESS = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
+FLOOD = "SELECT * { ?a ?b ?c . ?d ?e ?f }"
+
+
+@pytest.fixture(scope="module")
+def server(shipped_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = Path(shutil.copytree(shipped_home, tmp_path_factory.mktemp("limits") / "home"))
+    with served(home, KG_MEMORY="1500") as server:
+        yield server
+        assert server.alive
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    """A client of a server that must be the same process, and answer, when the test is over."""
+    with server.client() as client:
+        yield client
+        assert server.alive
+        assert select(client, "SELECT (1 AS ?one) {}") == [{"one": "1"}]
+
+
+def ask(client: httpx.Client, query: str, **parameters: str) -> httpx.Response:
+    return client.post("/sparql", data={"query": query, **parameters})
+
+
+class TestDeadline:
+    def test_a_runaway_query_is_stopped(self, client: httpx.Client) -> None:
+        answer = ask(client, ENDLESS, timeout="1")
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert "1 seconds" in answer.json()["detail"]
+        assert answer.headers["retry-after"]
+
+    def test_other_queries_are_answered_meanwhile(self, client: httpx.Client) -> None:
+        with ThreadPoolExecutor() as threads:
+            runaway = threads.submit(ask, client, ENDLESS, timeout="1")
+            while not runaway.done():
+                assert select(client, "SELECT (1 AS ?one) {}") == [{"one": "1"}]
+        assert runaway.result().status_code == 503
+
+    def test_an_answer_cut_short_is_seen_to_be(self, client: httpx.Client) -> None:
+        with client.stream("GET", "/sparql", params={"query": FLOOD, "timeout": "0.5", "format": "tsv"}) as answer:
+            assert answer.status_code == 200
+            with pytest.raises(httpx.RemoteProtocolError):
+                for _ in answer.iter_bytes():
+                    pass
+
+    def test_a_client_that_leaves_gives_its_worker_back(self, server: Server, client: httpx.Client) -> None:
+        for _ in range(len(server.workers()) + 1):
+            with client.stream("GET", "/sparql", params={"query": FLOOD}) as answer:
+                next(answer.iter_bytes())
+        assert select(client, "SELECT (1 AS ?one) {}") == [{"one": "1"}]
+
+
+class TestWorkers:
+    def test_one_that_is_killed_while_idle_is_replaced_unnoticed(self, server: Server, client: httpx.Client) -> None:
+        select(client, "SELECT (1 AS ?one) {}")
+        for worker in server.workers():
+            os.kill(worker, signal.SIGKILL)
+            while not _is_dead(worker):
+                time.sleep(0.01)
+        for _ in range(4):
+            assert select(client, "SELECT (1 AS ?one) {}") == [{"one": "1"}]
+
+    def test_one_that_is_killed_at_work_costs_its_query_alone(self, server: Server, client: httpx.Client) -> None:
+        with ThreadPoolExecutor() as threads:
+            running = threads.submit(ask, client, ENDLESS)
+            while not running.done():
+                time.sleep(0.2)
+                for worker in server.workers():
+                    os.kill(worker, signal.SIGKILL)
+        assert running.result().status_code == 503
+
+    def test_they_end_with_the_server(self, shipped_home: Path) -> None:
+        with served(shipped_home) as server, server.client() as client:
+            select(client, "SELECT (1 AS ?one) {}")
+            workers = server.workers()
+            assert workers
+            server.process.send_signal(signal.SIGINT)
+            server.process.wait(30)
+            assert all(_is_dead(worker) for worker in workers)
+
+    def test_they_end_when_the_server_is_killed(self, shipped_home: Path) -> None:
+        with served(shipped_home) as server, server.client() as client:
+            select(client, "SELECT (1 AS ?one) {}")
+            workers = server.workers()
+            server.process.kill()
+            for worker in workers:
+                while not _is_dead(worker):
+                    time.sleep(0.01)
+
+
+def _is_dead(pid: int) -> bool:
+    """Gone, or waiting for its parent to take note."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def nested(left: str, middle: str, right: str, levels: int) -> str:
+    return left * levels + middle + right * levels
+
+
+#: Queries that end a process which parses or evaluates them without care.
+KILLERS = {
+    "groups, 536": "SELECT * " + nested("{", "?s ?p ?o", "}", 536),
+    "groups, 100,000": "SELECT * " + nested("{", "?s ?p ?o", "}", 100_000),
+    "groups, never closed": "SELECT * " + "{" * 20_000,
+    "parentheses": "SELECT * { FILTER " + nested("(", "true", ")", 20_000) + " }",
+    "unions": "SELECT * { " + nested("{ ?s ?p ?o } UNION {", "", "}", 5_000) + " }",
+    "optionals": "SELECT * { " + nested("OPTIONAL { ?s ?p ?o ", "", "}", 5_000) + " }",
+    "subselects": nested("SELECT * {", "?s ?p ?o", "}", 5_000),
+    "exists": "SELECT * " + nested("{ FILTER EXISTS ", "{}", "}", 5_000),
+    "functions": "SELECT * { BIND(" + nested("ABS(", "1", ")", 20_000) + " AS ?x) }",
+    "property paths": "SELECT * { ?s " + nested("(", "rdf:type", ")*", 5_000) + " ?o }",
+    "lists": "SELECT * { " + nested("(", "", ")", 20_000) + " ?p ?o }",
+    "blank nodes": "SELECT * { " + nested("[ ?p ", "1", "]", 5_000) + " }",
+    "triple terms": "SELECT * { " + nested("<<( ?s ?p ", "1", ")>>", 5_000) + " ?p ?o }",
+    "many tokens": "SELECT * { VALUES ?x { " + "1 " * 100_000 + "} }",
+    "long": "SELECT * { ?s ?p '" + "x" * 1_500_000 + "' }",
+    "a string that doubles": "SELECT (STRLEN(?x40) AS ?n) { BIND('xxxxxxxx' AS ?x0) "
+    + "".join(f"BIND(CONCAT(?x{i}, ?x{i}) AS ?x{i + 1}) " for i in range(40))
+    + "}",
+    "a sort of everything by everything": FLOOD + " ORDER BY ?c ?f ?a",
+    "one group of everything": "SELECT (GROUP_CONCAT(?c) AS ?all) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }",
+}
+
+#: Queries that are long or deep in ways which a process can stand. An answer is as good as an error.
+HEAVY = {
+    "negations": "ASK { FILTER(" + "!" * 50_000 + "true) }",
+    "signs": "ASK { FILTER(" + "- " * 25_000 + "1 = 1) }",
+    "disjunctions": "ASK { FILTER(" + " || ".join(["?x = 1"] * 14_000) + ") }",
+    "sums": "ASK { FILTER(" + "+".join(["1"] * 29_000) + " = 1) }",
+    "triple patterns": "ASK { " + "?s ?p ?o . " * 8_000 + "}",
+    "a chain of patterns": "ASK { " + " ".join(f"?x{i} ?p{i} ?x{i + 1} ." for i in range(3_000)) + "}",
+    "a path of steps": "ASK { ?s " + "/".join(["rdf:type"] * 20_000) + " ?o }",
+    "a path of choices": "ASK { ?s " + "|".join(["rdf:type"] * 20_000) + " ?o }",
+    "inverse paths": "ASK { ?s " + "^" * 20_000 + "rdf:type ?o }",
+    "a chain of unions": "ASK { " + " UNION ".join(["{ ?s ?p ?o }"] * 8_000) + " }",
+    "a chain of optionals": "ASK { " + "OPTIONAL { ?s ?p ?o } " * 8_000 + " }",
+    "one wide list": "ASK { FILTER(1 IN (" + ",".join(["1"] * 29_000) + ")) }",
+    "a pattern that backtracks": "ASK { FILTER(REGEX('" + "a" * 5_000 + "', '^(a+)+$b')) }",
+    "brackets in a pattern": "ASK { FILTER(REGEX('a', '" + nested("(", "a", ")", 50_000) + "')) }",
+}
+
+
+@pytest.mark.parametrize("name", KILLERS)
+def test_a_query_that_would_end_the_process_is_refused_or_stopped(client: httpx.Client, name: str) -> None:
+    answer = ask(client, KILLERS[name], timeout="1")
+    assert answer.status_code in (400, 413, 503), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_a_heavy_query_is_answered_or_refused_or_stopped(client: httpx.Client, name: str) -> None:
+    assert ask(client, HEAVY[name], timeout="1").status_code in (200, 400, 503)
+
+
+TURTLE, JSON_LD, RDF_XML = "text/turtle", "application/ld+json", "application/rdf+xml"
+_XML = "<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#' xmlns:x='urn:x'>"
+
+#: Uploads that end, or lead astray, a process which parses them without care.
+BOMBS = {
+    "triple terms": (TURTLE, "<urn:s> <urn:p> " + nested("<<( <urn:s> <urn:p> ", "1", ")>>", 50_000) + " ."),
+    "blank nodes": (TURTLE, "<urn:s> <urn:p> " + nested("[ <urn:p> ", "", "]", 200_000) + ";"),
+    "lists": (TURTLE, "<urn:s> <urn:p> " + "(" * 500_000),
+    "json arrays": (JSON_LD, "[" * 500_000),
+    "json objects": (JSON_LD, nested('{"@id": "urn:s", "urn:p": ', "1", "}", 100_000)),
+    "a context elsewhere": (JSON_LD, '{"@context": "http://127.0.0.1:1/context", "@id": "urn:s", "x": 1}'),
+    "a context in a file": (JSON_LD, '{"@context": "file:///etc/passwd", "@id": "urn:s", "x": 1}'),
+    "xml elements": (RDF_XML, _XML + "<x:a><x:b>" * 200_000),
+    "entities": (
+        RDF_XML,
+        "<!DOCTYPE a [<!ENTITY b 'bbbbbbbb'><!ENTITY c '&b;&b;&b;&b;'>]>"
+        + _XML
+        + "<x:a><x:p>&c;</x:p></x:a></rdf:RDF>",
+    ),
+    "bytes that are no text": (TURTLE, "<urn:s> <urn:p> '\udcff' ."),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_an_upload_that_would_end_the_process_is_refused(client: httpx.Client, name: str) -> None:
+    media, text = BOMBS[name]
+    answer = client.put(
+        "/graphs",
+        params={"graph": "urn:bomb"},
+        content=text.encode("utf-8", "surrogateescape"),
+        headers={"Content-Type": media, **AUTHORIZED},
+    )
+    assert answer.status_code in (400, 503), answer.text
+    assert client.get("/graphs", params={"graph": "urn:bomb"}).status_code == 404

@@ -1,0 +1,114 @@
+"""What the named questions mean where the shipped facts have no case of it, on a few facts made up for the purpose."""
+
+from __future__ import annotations
+
+import pyoxigraph as ox
+
+from kg.content import Content
+from kg.questions import Questions
+from kg.terms import PREFIXES, compact
+
+FACTS = """
+source:law { source:law dcterms:issued "2025-01-10"^^xsd:date ; dcterms:type source-kind:legal-text . }
+source:press { source:press dcterms:issued "2025-03-10"^^xsd:date ; dcterms:type source-kind:press-report . }
+source:later { source:later dcterms:issued "2025-04-10"^^xsd:date ; dcterms:type source-kind:press-report . }
+source:schemes {
+    source-kind:legal-text trade:precedence 50 .
+    source-kind:press-report trade:precedence 30 .
+    form:additional rdfs:label "additional"@en .
+    authority:X rdfs:label "X"@en .
+    act:a rdfs:label "Act A"@en .
+    country:FR trade:memberOf country:EU .
+}
+<https://w3id.org/parley/ontology> {
+    trade:from a owl:FunctionalProperty ; rdfs:label "from"@en .
+    trade:percent a owl:FunctionalProperty ; rdfs:label "percent"@en .
+}
+source:law {
+    tariff:t a trade:Tariff ; rdfs:label "T"@en ; trade:imposedBy country:US ; trade:appliesToOrigin country:ALL ;
+        trade:restsOn authority:X .
+    rate:general trade:rateOf tariff:t ; trade:form form:additional ; trade:setBy act:a ; trade:percent 25.0 ;
+        trade:from "2025-02-01"^^xsd:date .
+}
+"""
+
+
+def ask(question: str, facts: str, **parameters: str) -> list[dict[str, str]]:
+    prologue = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in PREFIXES.items())
+    store = ox.Store()
+    store.load((prologue + FACTS + facts).encode(), format=ox.RdfFormat.TRIG)
+    named = Questions(Content.shipped())[question]
+    answer = store.query(named.bind(parameters).text, use_default_graph_as_union=True)
+    assert isinstance(answer, ox.QuerySolutions)
+    return [{name: _text(row[name]) for name in named.columns} for row in answer]
+
+
+def _text(term: object) -> str:
+    return compact(term.value) if isinstance(term, ox.NamedNode) else term.value if isinstance(term, ox.Literal) else ""
+
+
+def in_force(facts: str, origin: str = "JP", on: str = "2025-05-01") -> list[tuple[str, str]]:
+    rows = ask("tariffs-in-force", facts, importer="US", origin=origin, on=on)
+    return sorted((row["ratePercent"], row["onProduct"]) for row in rows)
+
+
+def special(origin: str, product: str = "") -> str:
+    scope = f"trade:onProduct product:{product} ;" if product else ""
+    return f"""
+source:law {{
+    rate:special trade:rateOf tariff:t ; trade:form form:additional ; trade:setBy act:a ; trade:percent 15.0 ; {scope}
+        trade:onOrigin country:{origin} ; trade:from "2025-04-01"^^xsd:date .
+    product:p rdfs:label "P"@en .
+}}"""
+
+
+def test_a_rate_for_the_origin_sets_the_general_rate_aside() -> None:
+    assert in_force(special("JP")) == [("15", "")]
+
+
+def test_a_rate_for_another_origin_leaves_the_general_rate() -> None:
+    assert in_force(special("KR")) == [("25", "")]
+
+
+def test_a_rate_for_the_origin_that_is_not_yet_in_force_leaves_the_general_rate() -> None:
+    assert in_force(special("JP"), on="2025-03-01") == [("25", "")]
+
+
+def test_a_rate_for_the_origin_on_one_product_leaves_the_general_rate_for_the_others() -> None:
+    assert in_force(special("JP", "p")) == [("15", "product:p"), ("25", "")]
+
+
+def test_a_rate_for_a_customs_union_is_one_for_its_members() -> None:
+    assert in_force(special("EU"), origin="FR") == [("15", "")]
+
+
+def test_a_rate_that_was_replaced_for_the_past_is_not_in_force() -> None:
+    replaced = "source:law { rate:special trade:supersededBy rate:other . }"
+
+    assert in_force(special("JP") + replaced) == [("25", "")]
+
+
+def test_the_law_prevails_over_a_later_press_report() -> None:
+    assert in_force('source:press { rate:general trade:from "2025-06-01"^^xsd:date . }') == [("25", "")]
+
+
+def test_a_contradiction_names_the_source_that_prevails() -> None:
+    rows = ask("contradictions", 'source:press { rate:general trade:from "2025-01-31"^^xsd:date . }')
+
+    assert [(row["valueA"], row["sourceA"], row["valueB"], row["sourceB"], row["prevails"]) for row in rows] == [
+        ("2025-01-31", "source:press", "2025-02-01", "source:law", "source:law")
+    ]
+
+
+def test_of_two_press_reports_the_later_prevails() -> None:
+    facts = """
+source:press { rate:other trade:percent 10 . }
+source:later { rate:other trade:percent 24 . }"""
+
+    assert [row["prevails"] for row in ask("contradictions", facts)] == ["source:later"]
+
+
+def test_the_same_value_written_with_more_or_less_precision_is_no_contradiction() -> None:
+    facts = 'source:press { rate:general trade:percent 25 ; trade:from "2025-02"^^xsd:gYearMonth . }'
+
+    assert ask("contradictions", facts) == []
