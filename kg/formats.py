@@ -10,12 +10,16 @@ from kg.errors import BadRequest, NotAcceptable
 
 @dataclass(frozen=True)
 class Format:
-    """A serialisation. `kind` is what it can hold: rows (and booleans), a graph, or a dataset."""
+    """A serialisation. `kind` is what it can hold: rows (and booleans), a graph, or a dataset.
+
+    The aliases are what clients such as SPARQLWrapper send as `format`.
+    """
 
     name: str
     kind: str
     media: tuple[str, ...]
     endings: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @property
     def content_type(self) -> str:
@@ -30,10 +34,12 @@ ROWS: Final = (
     Format("tsv", "rows", ("text/tab-separated-values",), ("tsv",)),
 )
 GRAPHS: Final = (
-    Format("turtle", "graph", ("text/turtle", "application/x-turtle"), ("ttl",)),
+    Format("turtle", "graph", ("text/turtle", "application/x-turtle"), ("ttl",), ("n3",)),
     Format("ntriples", "graph", ("application/n-triples", "text/plain"), ("nt",)),
-    Format("rdfxml", "graph", ("application/rdf+xml", "application/xml", "text/xml"), ("rdf", "owl")),
-    Format("jsonld", "graph", ("application/ld+json", "application/json"), ("jsonld",)),
+    Format(
+        "rdfxml", "graph", ("application/rdf+xml", "application/xml", "text/xml"), ("rdf", "owl"), ("xml", "rdf+xml")
+    ),
+    Format("jsonld", "graph", ("application/ld+json", "application/json"), ("jsonld",), ("json", "json-ld")),
 )
 DATASETS: Final = (
     Format("trig", "dataset", ("application/trig",), ("trig",)),
@@ -50,7 +56,7 @@ def named(name: str, among: tuple[Format, ...]) -> Format:
     """
     wanted = name.strip().lower()
     for choice in among:
-        if wanted == choice.name or wanted in choice.media or wanted in choice.endings:
+        if wanted in (choice.name, *choice.media, *choice.endings, *choice.aliases):
             return choice
     raise BadRequest(f"{name!r} is no format for this.", f"Use one of: {', '.join(f.name for f in among)}.")
 
