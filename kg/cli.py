@@ -248,8 +248,9 @@ def check() -> None:
 
     failures = 0
     for result in run():
-        failures += not result.passed
-        click.echo(f"{'ok  ' if result.passed else 'FAIL'} {result.name}: {result.detail}")
+        failures += result.passed is False
+        word = {True: "ok  ", False: "FAIL", None: "skip"}[result.passed]
+        click.echo(f"{word} {result.name}: {result.detail}")
     if failures:
         _leave(1)
 

@@ -3,6 +3,10 @@
 The engine's parser recurses on the native stack and its SERVICE and LOAD reach out over the network or read local
 files. So the text is cut into the terminals of the SPARQL grammar first: IRIs, strings and comments are opaque,
 keywords are reserved words outside of them, and length, tokens and nesting are bounded.
+
+The engine's parser asks for no space around keywords: `1SERVICE`, `p:.SERVICE`, `SERVICESILENT<x>` and, before a
+group, `SERVICE:x` all hold the word. And it reads `<` as a comparison where one may stand, so that `<b>` after an
+operand in parentheses may be the beginning of `a<b`, with a string or a comment that goes on beyond it.
 """
 
 from __future__ import annotations
@@ -24,13 +28,18 @@ _TOKEN = re.compile(
              | "(?:[^"\\\n\r]|\\.)*" | '(?:[^'\\\n\r]|\\.)*')
   | (?P<variable>[?$]\w+)
   | (?P<language>@[A-Za-z]+(?:-[A-Za-z0-9]+)*)
-  | (?P<name>(?:[^\W\d_][\w.-]*)?:(?:[\w:.-]|%[0-9A-Fa-f]{2}|\\[_~.\-!$&'()*+,;=/?\#@%])* | _:[\w.-]+)
+  | (?P<name>(?:[^\W\d_][\w.-]*)?:
+             (?:(?![.-])(?:[\w:.-]|%[0-9A-Fa-f]{2}|\\[_~.\-!$&'()*+,;=/?\#@%])+)? | _:[\w.-]+)
   | (?P<word>[A-Za-z_]\w*)
   | (?P<number>\d[\w.]*)
   | (?P<mark>.)
     """,
     re.VERBOSE | re.DOTALL,
 )
+#: An IRI token that could also be a comparison and, if it were one, would end elsewhere. `scheme://` never compares.
+_AMBIGUOUS = re.compile(r"<(?![A-Za-z][\w+.-]*://)[^'#()]*['#()]")
+#: What stands in parentheses before an IRI, but never before a comparison.
+_BEFORE_OPERAND: Final = frozenset("(,=!&|+-*/^<>")
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 _QUERY_FORMS: Final = frozenset({"SELECT", "ASK", "CONSTRUCT", "DESCRIBE"})
 _UPDATE_FORMS: Final = frozenset({"INSERT", "DELETE", "LOAD", "CLEAR", "CREATE", "DROP", "COPY", "MOVE", "ADD", "WITH"})
@@ -77,7 +86,8 @@ def _decode(match: re.Match[str]) -> str:
 
 def _scan(text: str) -> list[str]:
     words: list[str] = []
-    depth = tokens = 0
+    nesting: list[str] = []
+    tokens, previous = 0, ""
     for match in _TOKEN.finditer(text):
         kind, terminal = match.lastgroup, match[0]
         if kind == "space":
@@ -88,14 +98,36 @@ def _scan(text: str) -> list[str]:
                 f"The query has more than {MAX_TOKENS:,} tokens.", "Split it, or put the values into the graph."
             )
         if kind == "word":
-            word = terminal.upper()
-            if word in _REACHING_OUT:
-                raise BadQuery(_REACHING_OUT[word])
-            words.append(word)
-        elif kind == "mark" and terminal in "({[<":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise BadQuery(f"The query nests deeper than {MAX_DEPTH} levels.", "Flatten its groups and brackets.")
-        elif kind == "mark" and terminal in ")}]>":
-            depth = max(depth - 1, 0)
+            words.append(terminal.upper())
+        if kind in ("word", "number"):
+            _refuse_reaching_out(terminal)
+        elif kind == "iri" and nesting[-1:] == ["("] and previous not in _BEFORE_OPERAND:
+            if _AMBIGUOUS.match(terminal):
+                raise BadQuery(
+                    f"{terminal[:80]!r} may be an IRI or a comparison.", "Put a space after each < that compares."
+                )
+        elif kind == "mark":
+            if terminal == "{" and ":" in previous:
+                _refuse_reaching_out(previous.partition(":")[0])
+            _nest(nesting, terminal, text[match.end() : match.end() + 1])
+        previous = terminal if kind in ("mark", "name") else "operand"
     return words
+
+
+def _refuse_reaching_out(terminal: str) -> None:
+    for word, reason in _REACHING_OUT.items():
+        if word in terminal.upper():
+            raise BadQuery(reason)
+
+
+def _nest(nesting: list[str], mark: str, following: str) -> None:
+    """Keep account of the open brackets; of `<<` and `>>`, which enclose triple terms, by their first character."""
+    if mark in ("(", "{", "[") or mark == following == "<":
+        nesting.append(mark)
+        if len(nesting) > MAX_DEPTH:
+            raise BadQuery(f"The query nests deeper than {MAX_DEPTH} levels.", "Flatten its groups and brackets.")
+    elif mark in (")", "}", "]"):
+        while nesting and nesting.pop() == "<":
+            pass
+    elif mark == following == ">" and nesting[-1:] == ["<"]:
+        nesting.pop()

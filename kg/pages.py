@@ -32,9 +32,9 @@ SELECT ?sources ?facts ?tariffs ?rates ?acts ?proposals ?meetings ?people {
     { SELECT (COUNT(*) AS ?meetings) { ?x a trade:Meeting } }
     { SELECT (COUNT(*) AS ?people) { ?x a foaf:Person } }
 }"""
-_SAMPLE = """SELECT ?tariff ?label ?percent ?from {
+_SAMPLE = """SELECT ?tariff ?tariffLabel ?percent ?from {
   ?rate trade:rateOf ?tariff ; trade:percent ?percent ; trade:from ?from ; trade:onOrigin country:JP .
-  ?tariff rdfs:label ?label .
+  ?tariff rdfs:label ?tariffLabel .
 }
 ORDER BY ?from"""
 _BARE_SAMPLE = "SELECT * { ?subject ?predicate ?object } LIMIT 20"
