@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,7 @@ class Pages:
         except ParleyError as error:
             return self._render("answer.html", status=error.status, problem=str(error), **page)
         answer = await self._graph.query(bound, formats.ROWS[0])
-        table = Table.from_json(await answer.read()).for_people()
+        table = _titled(Table.from_json(await answer.read()).for_people())
         href = f"/questions/{question.name}?{urlencode({**given, 'format': ''})}"
         return self._render("answer.html", table=table, links=_links(href, formats.ROWS), **page)
 
@@ -140,8 +141,8 @@ class Pages:
             name=compact(iri),
             label=label,
             heading=heading,
-            facts=facts.for_people(),
-            mentions=mentions.for_people(),
+            facts=_titled(facts.for_people()),
+            mentions=_titled(mentions.for_people()),
             links=_links(f"/{iri.removeprefix(ROOT)}?format=", formats.GRAPHS),
         )
 
@@ -166,6 +167,12 @@ def _example(question: NamedQuestion) -> str:
     """The query string that makes a question run from a link: an example for each required parameter."""
     given = {p.name: p.default or p.example for p in question.parameters if p.required}
     return "?" + urlencode(given) if given else ""
+
+
+def _titled(table: Table) -> Table:
+    """The same with words for column names: `reportedByLabel` becomes `reported by`."""
+    words = (re.sub(r"(?<=[a-z])([A-Z])", r" \1", name.removesuffix("Label")).lower() for name in table.columns)
+    return Table(tuple(words), table.rows)
 
 
 def _value(row: tuple[Cell, ...]) -> Cell:
