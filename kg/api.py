@@ -27,7 +27,7 @@ from kg.evaluation import Question
 from kg.formats import Format
 from kg.graph import Graph
 from kg.incoming import read_body, read_form, read_iri, read_seconds, read_text, wants_page
-from kg.pages import Pages
+from kg.pages import Pages, check_names
 from kg.parsing import MAX_BYTES
 from kg.pool import Answer
 from kg.rates import Inquiry
@@ -89,8 +89,8 @@ _BEARER = HTTPBearer(auto_error=False, description="The server's token, for writ
 def _writer(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)] = None) -> Graph:
     """The graph, for a request that may write."""
     graph = _graph(request)
-    if not graph.token:
-        raise Forbidden("This server is read-only.", "Start it with a token in KG_TOKEN to allow writes.")
+    if graph.refusal:
+        raise Forbidden("This server is read-only.", graph.refusal)
     if given is None or not hmac.compare_digest(given.credentials.strip().encode(), graph.token.encode()):
         raise Unauthorized("Writing needs the server's token.", "Send it as: Authorization: Bearer TOKEN.")
     return graph
@@ -299,7 +299,9 @@ def _question_routes(app: FastAPI) -> None:
         if wants_page(request):
             return await pages.ask(named, given)
         form = _choose(request, format, formats.ROWS)
-        return _stream(await graph.query(named.bind(given), form), form)
+        bound = named.bind(given)
+        await check_names(graph, named, given)
+        return _stream(await graph.query(bound, form), form)
 
     @app.get("/rate", tags=["Questions"], summary="The duty rate on a product from an origin on a day, explained")
     async def rate(
@@ -340,13 +342,17 @@ def _entity_routes(app: FastAPI) -> None:
         return await _whole_graph(request, graph, iri, format)
 
     @app.get("/ontology", tags=["Entities"], summary="The ontology")
-    async def ontology(request: Request, graph: TheGraph, format: Wanted = "") -> Response:
-        form = formats.GRAPHS[0] if wants_page(request) else _choose(request, format, formats.GRAPHS)
-        return _stream(await graph.graph(ONTOLOGY_GRAPH, form), form)
+    async def ontology(request: Request, graph: TheGraph, pages: ThePages, format: Wanted = "") -> Response:
+        if wants_page(request):
+            answer = await graph.graph(ONTOLOGY_GRAPH, formats.GRAPHS[0])
+            return pages.text("The ontology", (await answer.read()).decode())
+        return await _whole_graph(request, graph, ONTOLOGY_GRAPH, format)
 
     @app.get("/shapes", tags=["Entities"], summary="The shapes that facts must conform to, in Turtle")
-    async def shapes(graph: TheGraph) -> Response:
+    async def shapes(request: Request, graph: TheGraph, pages: ThePages) -> Response:
         text = "\n".join(path.read_text("utf-8") for path in graph.content.shapes)
+        if wants_page(request):
+            return pages.text("The shapes", text)
         return Response(text, media_type=formats.GRAPHS[0].content_type)
 
 

@@ -16,7 +16,7 @@ import click
 
 from kg import __version__, formats
 from kg.errors import BadRequest, ParleyError, Refused
-from kg.settings import Settings
+from kg.settings import Settings, limit_memory
 
 if TYPE_CHECKING:
     from kg.engines import Reader
@@ -159,7 +159,8 @@ def ask(settings: Settings, name: str | None, parameters: Sequence[str], form: s
     Example: kg ask round-participants number=5
     """
     from kg.content import Content
-    from kg.questions import Questions
+    from kg.questions import Questions, refuse_unknown
+    from kg.results import Table
 
     questions = Questions(Content.shipped())
     if name is None:
@@ -168,7 +169,12 @@ def ask(settings: Settings, name: str | None, parameters: Sequence[str], form: s
             click.echo(f"{question.name} {names}".rstrip() + f"\n    {question.question}")
         return
     given = dict(_pair(parameter) for parameter in parameters)
-    _print_answer(settings, questions[name].bind(given), form)
+    question = questions[name]
+    bound, lookup = question.bind(given), question.unknown_names(given)
+    if lookup:
+        rows = _read(settings, lambda reader: reader.answer(lookup, formats.ROWS[0]))
+        refuse_unknown(Table.from_json(rows))
+    _print_answer(settings, bound, form)
 
 
 def _pair(parameter: str) -> tuple[str, str]:
@@ -277,7 +283,10 @@ def _versions(settings: Settings, *, bare: bool = False) -> Versions:
         outcome = ensure_content(versions, content, step)
     if outcome and outcome.record:
         record = outcome.record
-        click.echo(f"Loaded the shipped facts: {record.quads:,} in {len(record.graphs):,} graphs.", err=True)
+        click.echo(
+            f"Shipped facts loaded as version {record.version}: {record.added:,} added, {record.removed:,} removed.",
+            err=True,
+        )
         for finding in outcome.report.violations:
             click.echo(f"no longer conforms: {finding.text()}", err=True)
     return versions
@@ -346,20 +355,13 @@ def _read(settings: Settings, work: Callable[[Reader], T]) -> T:
     if settings.store:
         return work(EndpointReader(settings.store, settings.deadline))
     versions = _versions(settings)
-    _limit_memory(settings.memory)
+    limit_memory(settings.memory)
 
     def run() -> T:
         with versions.reading() as (_, store):
             return work(StoreReader(store))
 
     return in_deep_thread(run, settings.deadline)
-
-
-def _limit_memory(megabytes: int) -> None:
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, hard))
 
 
 def _print_answer(settings: Settings, question: Question, form: str | None) -> None:

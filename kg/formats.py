@@ -12,7 +12,7 @@ from kg.errors import BadRequest, NotAcceptable
 class Format:
     """A serialisation. `kind` is what it can hold: rows (and booleans), a graph, or a dataset.
 
-    The aliases are what clients such as SPARQLWrapper send as `format`.
+    The aliases are names that clients such as SPARQLWrapper send as `format`.
     """
 
     name: str
@@ -54,9 +54,9 @@ def named(name: str, among: tuple[Format, ...]) -> Format:
     Raises:
         BadRequest: no format among those offered has that name.
     """
-    wanted = name.strip().lower()
+    wanted = {part.strip() for part in name.lower().split(",")}
     for choice in among:
-        if wanted in (choice.name, *choice.media, *choice.endings, *choice.aliases):
+        if wanted & {choice.name, *choice.media, *choice.endings, *choice.aliases}:
             return choice
     raise BadRequest(f"{name!r} is no format for this.", f"Use one of: {', '.join(f.name for f in among)}.")
 

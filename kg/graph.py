@@ -27,6 +27,8 @@ class Graph(Protocol):
     questions: Questions
     token: str
     bare: bool
+    #: Why nothing can be written, empty if something can.
+    refusal: str
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
@@ -44,8 +46,9 @@ class EmbeddedGraph:
 
     def __init__(self, versions: Versions, content: Content, settings: Settings) -> None:
         self._versions, self.content = versions, content
-        self.questions = Questions(content)
         self.token, self.bare = settings.token, versions.bare
+        self.questions = Questions(None if versions.bare else content)
+        self.refusal = "" if self.token else "Start it with a token in KG_TOKEN to allow writes."
         self._pool = Pool(versions.home, workers=settings.workers, memory=settings.memory, deadline=settings.deadline)
 
     async def start(self) -> None:
@@ -96,6 +99,7 @@ class EndpointGraph:
 
     token = ""
     bare = False
+    refusal = "It shows another endpoint (KG_STORE): write to that endpoint itself."
 
     def __init__(self, url: str, content: Content, settings: Settings) -> None:
         self._reader = EndpointReader(url, settings.deadline)

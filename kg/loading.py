@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyoxigraph as ox
@@ -44,6 +45,8 @@ def load(
         BadRequest: a document is for a graph that is not the user's to write.
         Refused: the facts do not conform. The store is as before.
     """
+    if mode == "merge":
+        documents = [replace(d, salt=hashlib.sha256(d.data).hexdigest()) for d in documents]
     for document in documents:
         _writable(document.graph)
         progress(f"reading {document.name}")

@@ -14,8 +14,9 @@ from starlette.responses import HTMLResponse
 from kg import formats
 from kg.errors import NotFound, ParleyError
 from kg.evaluation import Question
+from kg.questions import refuse_unknown
 from kg.results import Cell, Table
-from kg.terms import ENTAILED_GRAPH, ID, ROOT, SOURCE, compact
+from kg.terms import ENTAILED_GRAPH, ID, ROOT, SOURCE, TRADE, compact
 
 if TYPE_CHECKING:
     from kg.graph import Graph
@@ -51,16 +52,24 @@ _MENTIONS = """
 SELECT DISTINCT ?subject ?subjectLabel ?property ?propertyLabel {
     ?subject ?property <IRI> .
     FILTER(isIRI(?subject))
-    OPTIONAL { ?subject rdfs:label ?subjectLabel FILTER(LANG(?subjectLabel) = "en") }
+    OPTIONAL { ?subject rdfs:label|dcterms:title ?subjectLabel FILTER(LANG(?subjectLabel) = "en") }
     OPTIONAL { ?property rdfs:label ?propertyLabel FILTER(LANG(?propertyLabel) = "en") }
 } ORDER BY ?property ?subject LIMIT 500"""
 _CONTENTS = """
 SELECT ?subject ?subjectLabel ?property ?propertyLabel ?value ?valueLabel {
     GRAPH <IRI> { ?subject ?property ?value }
-    OPTIONAL { ?subject rdfs:label ?subjectLabel FILTER(LANG(?subjectLabel) = "en") }
+    OPTIONAL { ?subject rdfs:label|dcterms:title ?subjectLabel FILTER(LANG(?subjectLabel) = "en") }
     OPTIONAL { ?property rdfs:label ?propertyLabel FILTER(LANG(?propertyLabel) = "en") }
     OPTIONAL { ?value rdfs:label ?valueLabel FILTER(LANG(?valueLabel) = "en") }
 } ORDER BY ?subject ?property ?value LIMIT 2000"""
+
+
+async def check_names(graph: Graph, question: NamedQuestion, given: Mapping[str, str]) -> None:
+    """Raises: NotFound: a parameter names what the graph does not know."""
+    names = question.unknown_names(given)
+    if names is not None:
+        answer = await graph.query(names, formats.ROWS[0])
+        refuse_unknown(Table.from_json(await answer.read()))
 
 
 class Pages:
@@ -69,7 +78,7 @@ class Pages:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._templates = Environment(loader=FileSystemLoader(_FOLDER), autoescape=select_autoescape())
-        self._templates.globals.update(root=ROOT, id_root=ID, source_root=SOURCE, example=_example)
+        self._templates.globals.update(root=ROOT, id_root=ID, source_root=SOURCE, ontology=TRADE, example=_example)
         self.style = (_FOLDER / "style.css").read_text("utf-8")
 
     async def start(self) -> HTMLResponse:
@@ -89,6 +98,7 @@ class Pages:
         page: dict[str, Any] = {"title": question.title, "question": question, "given": given, "query": question.text}
         try:
             bound = question.bind(given)
+            await check_names(self._graph, question, given)
         except ParleyError as error:
             return self._render("answer.html", status=error.status, problem=str(error), **page)
         answer = await self._graph.query(bound, formats.ROWS[0])
@@ -110,6 +120,10 @@ class Pages:
             return self._render("answer.html", title=title, table=table, links=links, query=question.text)
         text = body.decode()
         return self._render("answer.html", title=title, text=text, links=links, query=question.text)
+
+    def text(self, title: str, turtle: str) -> HTMLResponse:
+        """A graph for reading: browsers save Turtle to disk."""
+        return self._render("answer.html", title=title, text=turtle)
 
     def table(self, title: str, table: Table) -> HTMLResponse:
         return self._render("answer.html", title=title, table=table)

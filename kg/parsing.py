@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import hashlib
 import re
@@ -34,6 +35,8 @@ class Document:
     data: bytes
     format: Format
     graph: str
+    #: Set apart the blank nodes of documents that are merged into one graph.
+    salt: str = ""
 
     @classmethod
     def from_file(cls, path: Path, graph: str | None = None) -> Document:
@@ -84,10 +87,11 @@ class Document:
 
     def _parsed(self) -> Iterator[tuple[int, ox.Quad]]:
         self._refuse_doctype()
-        reader = _LineReader(self.data)
-        graph, nodes = ox.NamedNode(self.graph), _Skolem(self.graph)
+        reader = _LineReader(self.data.removeprefix(codecs.BOM_UTF8))
+        graph = ox.NamedNode(self.graph) if self.graph else ox.DefaultGraph()
+        nodes = _Skolem(self.graph + self.salt)
         try:
-            parser = ox.parse(cast("IO[bytes]", reader), _parser_format(self.format), base_iri=self.graph)
+            parser = ox.parse(cast("IO[bytes]", reader), _parser_format(self.format), base_iri=self.graph or None)
             for quad in parser:
                 target = graph if isinstance(quad.graph_name, ox.DefaultGraph) else nodes.node(quad.graph_name)
                 yield (
@@ -101,6 +105,8 @@ class Document:
             raise BadData(f"{_POSITION.sub('', text, count=1)}.", file=self.name, line=line) from None
         except UnicodeDecodeError:
             raise BadData("The file is not UTF-8.", "Save it as UTF-8.", file=self.name) from None
+        except ValueError as error:
+            raise BadData(f"{error}.", file=self.name) from None
 
     def _refuse_doctype(self) -> None:
         # Entity declarations let a few bytes grow to gigabytes, or name local files.

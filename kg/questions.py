@@ -18,6 +18,7 @@ from kg.content import Content
 from kg.errors import BadRequest, NotFound, StoreFailure
 from kg.evaluation import Question
 from kg.rates import product_codes
+from kg.results import Table
 from kg.terms import CONCEPT_KINDS, ENTITY_KINDS, PREFIXES, SOURCE, expand
 
 _SLUG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
@@ -109,16 +110,47 @@ class NamedQuestion:
                 raise BadRequest(f"The question {self.name} needs {parameter.name}.", example)
         return Question(text)
 
+    def unknown_names(self, given: Mapping[str, str]) -> Question | None:
+        """A query for the values given that name nothing in the graph, with what it knows of their kind.
+
+        None if no value names an entity. Codes of products may be finer than the graph's own, so they are not asked.
+        """
+        named = [
+            f'("{p.name}" {p.term(given[p.name])} "{PREFIXES[p.kind]}")'
+            for p in self.parameters
+            if given.get(p.name) and p.kind in (*ENTITY_KINDS, *CONCEPT_KINDS) and p.kind != "product"
+        ]
+        if not named:
+            return None
+        return Question(f"""
+            SELECT DISTINCT ?parameter ?iri ?known {{
+                VALUES (?parameter ?iri ?kind) {{ {" ".join(named)} }}
+                FILTER NOT EXISTS {{ ?iri ?property ?value }}
+                ?known a ?class . FILTER(STRSTARTS(STR(?known), ?kind))
+            }}""")
+
+
+def refuse_unknown(answer: Table) -> None:
+    """Take the answer to `unknown_names`.
+
+    Raises:
+        NotFound: a value names nothing in the graph; says what may have been meant.
+    """
+    for parameter, iri, _ in answer.rows[:1]:
+        near = difflib.get_close_matches(iri.text, [known.text for _, _, known in answer.rows], n=3, cutoff=0.5)
+        hint = f"Did you mean {', '.join(near)}?" if near else ""
+        raise NotFound(f"{parameter.text}: the graph knows no {iri.text}.", hint)
+
 
 def _slot(variable: str) -> re.Pattern[str]:
     return re.compile(rf"(\bVALUES\s+\?{re.escape(variable)}\s*\{{\s*)UNDEF(\s*\}})")
 
 
 class Questions:
-    """The questions of one content folder, read when first asked for."""
+    """The questions of one content folder (none: there are none), read when first asked for."""
 
-    def __init__(self, content: Content) -> None:
-        self._files = {path.stem: path for path in content.queries}
+    def __init__(self, content: Content | None) -> None:
+        self._files = {path.stem: path for path in content.queries} if content else {}
 
     @cached_property
     def all(self) -> list[NamedQuestion]:

@@ -44,7 +44,7 @@ class Inquiry:
 
     def country(self, which: str) -> str:
         """The IRI of importer or origin. Raises: BadRequest: it is no code."""
-        code: str = getattr(self, which)
+        code: str = getattr(self, which).upper()
         if not re.fullmatch(r"[A-Z]{2,}", code):
             raise BadRequest(f"{which}={code!r} is not a country code.", "Give an ISO code such as US, JP or EU.")
         return _COUNTRY + code
@@ -224,7 +224,8 @@ class _Case:
         text = """
             SELECT DISTINCT ?tariff ?label {
                 ?tariff trade:covers ?list ; rdfs:label ?label .
-                FILTER NOT EXISTS { ?list skos:notation ?code } FILTER NOT EXISTS { ?narrower skos:broader ?list }
+                FILTER NOT EXISTS { ?tariff trade:covers/^skos:broader ?member }
+                FILTER NOT EXISTS { ?list skos:notation ?code }
                 ?rate trade:rateOf ?tariff ; trade:from ?from . OPTIONAL { ?rate trade:until ?until }
                 FILTER(LANG(?label) = "en" && STR(?from) <= "DAY" && (!BOUND(?until) || STR(?until) >= "DAY"))
             } ORDER BY ?tariff"""
@@ -287,7 +288,7 @@ def explain(reader: Reader, inquiry: Inquiry) -> dict[str, Any]:
         "excluded": excluded,
         "sources": sorted(sources),
         "notes": [
-            f"{_text(row, 'label')}: the graph does not list all codes it covers; these goods may be among them."
+            f"{_text(row, 'label')}: the graph does not hold the codes that it covers; these goods may be among them."
             for row in case.open_scopes()
         ],
     }

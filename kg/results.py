@@ -44,7 +44,7 @@ class Table:
                 continue
             order.append((name, i, place.get(name + "Label")))
         rows = tuple(tuple(_merged(row, i, label) for _, i, label in order) for row in self.rows)
-        return Table(tuple(name for name, _, _ in order), rows)
+        return Table(tuple(name.removesuffix("Label") for name, _, _ in order), rows)
 
 
 def _cell(term: dict[str, Any] | None) -> Cell:
@@ -81,5 +81,8 @@ def show(table: Table, output: IO[str]) -> None:
 
 
 def _widths(table: Table) -> list[int]:
-    # Two columns a character, the width of the widest scripts.
-    return [2 * max([len(name), *(len(row[i].text) for row in table.rows)]) for i, name in enumerate(table.columns)]
+    from rich.cells import cell_len
+
+    return [
+        max([cell_len(name), *(cell_len(row[i].text) for row in table.rows)]) for i, name in enumerate(table.columns)
+    ]

@@ -7,7 +7,7 @@ import ipaddress
 import secrets
 import signal
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
 
 import click
 import uvicorn
@@ -45,7 +45,8 @@ def serve(settings: Settings, versions: Versions | None, host: str, port: int) -
         config = uvicorn.Config(
             create_app(graph), log_level="warning", timeout_graceful_shutdown=5, server_header=False
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):  # Ctrl-C is the way to stop it, not a failure
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def _is_loopback(host: str) -> bool:

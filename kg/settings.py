@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from kg.errors import BadRequest
+
+#: Megabytes that a worker needs for its deep stack and the engine before it can do any work.
+_LEAST_MEMORY = 1535
 
 
 def _default_home() -> Path:
@@ -33,7 +37,11 @@ class Settings:
     )
     token: str = field(
         default="",
-        metadata={"variable": "KG_TOKEN", "help": "bearer token for writes over HTTP; without one: read-only"},
+        metadata={
+            "variable": "KG_TOKEN",
+            "help": "bearer token for writes over HTTP; "
+            "without one a server on loopback makes its own, any other is read-only",
+        },
     )
     deadline: float = field(default=30.0, metadata={"variable": "KG_DEADLINE", "help": "seconds that a query may take"})
     memory: int = field(
@@ -70,8 +78,18 @@ def _convert(variable: str, name: str, raw: Any) -> Any:
         number = kind(raw)
     except ValueError:
         number = kind(0)
-    if number <= 0:
+    least = _LEAST_MEMORY if name == "memory" else 0
+    if number <= least:
         raise BadRequest(
-            f"{variable} is {raw!r}.", f"It takes a {'number' if kind is float else 'whole number'} above 0."
+            f"{variable} is {raw!r}.", f"It takes a {'number' if kind is float else 'whole number'} above {least}."
         )
     return number
+
+
+def limit_memory(megabytes: int) -> None:
+    """Bound the address space of this process, where the system can."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    with suppress(ValueError, OSError):  # macOS knows the limit and refuses to set it
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, hard))

@@ -19,6 +19,7 @@ A bare store (`kg serve --bare`) is a plain dataset, and its default graph is it
 from __future__ import annotations
 
 import fcntl
+import getpass
 import gzip
 import json
 import os
@@ -254,7 +255,7 @@ class Draft:
         record = Record(
             version=number,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
-            who=os.environ.get("USER") or os.environ.get("LOGNAME") or f"uid {os.getuid()}",
+            who=_user(),
             message=message,
             graphs=sorted(self.changed_graphs),
             added=added,
@@ -293,6 +294,13 @@ class Draft:
 
 def _open(path: Path) -> ox.Store:
     return ox.Store(str(path))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have a number and no name
+        return f"uid {os.getuid()}"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ the shapes use predicates and one-step inverse paths only.
 from __future__ import annotations
 
 import difflib
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -22,7 +23,7 @@ import pyoxigraph as ox
 
 from kg.parsing import Document
 from kg.report import Contradiction, Finding, Report
-from kg.terms import ENTAILED_GRAPH, ID, PREFIXES, RDF_TYPE, compact
+from kg.terms import ENTAILED_GRAPH, ID, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, TRADE, compact
 from kg.view import View
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from kg.store import Draft
 
 _SH = PREFIXES["sh"]
+_NAMED_GRAPH = ox.NamedNode("http://www.w3.org/ns/sparql-service-description#NamedGraph")
 _SEVERITY = {"Violation": "violation", "Warning": "warning", "Info": "info"}
 
 
@@ -42,10 +44,13 @@ def validate(draft: Draft, shapes: list[Path], documents: Iterable[Document] = (
     findings: dict[Finding, None] = {}
     turtle: list[str] = []
     for graphs, nodes in _batches(view, draft.changed_graphs, _affected(draft, view, inverse)):
-        results = _run(_data_graph(view, graphs, nodes, inverse), shapes_graph)
-        _drop_others(results, nodes)
+        data, unnamed = _data_graph(view, graphs, nodes, inverse), _without_document(view, graphs)
+        for graph in unnamed:
+            data.add((_term(graph), _term(ox.NamedNode(RDF_TYPE)), _term(_NAMED_GRAPH)))
+        results = _run(data, shapes_graph)
+        _drop_others(results, nodes | unnamed)
         turtle.append(results.serialize(format="turtle"))
-        findings.update(dict.fromkeys(_findings(results)))
+        findings.update(dict.fromkeys(_findings(results, shapes_graph)))
     located = _Locator(view, draft.changed_graphs, list(documents)).locate(findings)
     return Report(located, _contradictions(view, draft), "\n".join(turtle))
 
@@ -128,6 +133,17 @@ def _data_graph(view: View, own: set[str], focus: set[ox.NamedNode], inverse: se
     return graph
 
 
+def _without_document(view: View, graphs: set[str]) -> set[ox.NamedNode]:
+    """Graphs of facts that do not say which document they are: the shapes see them as graphs."""
+    kind, document = ox.NamedNode(RDF_TYPE), ox.NamedNode(PREFIXES["foaf"] + "Document")
+    names = {ox.NamedNode(g) for g in graphs if not g.startswith(ONTOLOGY_GRAPH)}
+    return {
+        name
+        for name in names
+        if ox.Quad(name, kind, document, name) not in view.store and view.store.contains_named_graph(name)
+    }
+
+
 def _term(term: Any) -> Any:
     import rdflib
 
@@ -146,6 +162,8 @@ def _term(term: Any) -> Any:
 def _shapes_graph(files: tuple[Path, ...]) -> rdflib.Graph:
     import rdflib
 
+    # An ill-formed literal is a finding of the shapes; rdflib would print a traceback beside it.
+    logging.getLogger("rdflib.term").setLevel(logging.CRITICAL)
     graph = rdflib.Graph(bind_namespaces="none")
     for file in files:
         graph.parse(file, format="turtle")
@@ -186,7 +204,7 @@ def _drop_others(results: rdflib.Graph, focus: set[ox.NamedNode]) -> None:
     results.add((report, sh.conforms, rdflib.Literal(not violations)))
 
 
-def _findings(results: rdflib.Graph) -> Iterator[Finding]:
+def _findings(results: rdflib.Graph, shapes: rdflib.Graph) -> Iterator[Finding]:
     import rdflib
 
     sh = rdflib.Namespace(_SH)
@@ -195,19 +213,24 @@ def _findings(results: rdflib.Graph) -> Iterator[Finding]:
         value = results.value(node, predicate)
         return "" if value is None else str(value)
 
+    def _owner(shape: Any) -> str:
+        """The shape itself, or the node shape that an anonymous property shape stands in."""
+        while isinstance(shape, rdflib.BNode) and (outer := shapes.value(None, sh.property, shape)) is not None:
+            shape = outer
+        return "" if shape is None else str(shape)
+
     top = results.objects(None, sh.result)
     for node in sorted(top, key=lambda n: (text(n, sh.focusNode), text(n, sh.resultPath), text(n, sh.resultMessage))):
         value, path = results.value(node, sh.value), results.value(node, sh.resultPath)
-        if isinstance(path, rdflib.BNode):
-            path = results.value(path, sh.inversePath)
+        inverse = results.value(path, sh.inversePath) if isinstance(path, rdflib.BNode) else None
         yield Finding(
             severity=_SEVERITY.get(text(node, sh.resultSeverity).removeprefix(_SH), "violation"),
             focus=text(node, sh.focusNode),
-            path="" if path is None else str(path),
+            path=f"^{inverse}" if inverse is not None else "" if path is None else str(path),
             value="" if value is None else value.n3(),
             message=text(node, sh.resultMessage),
             constraint=text(node, sh.sourceConstraintComponent).removeprefix(_SH),
-            shape=text(node, sh.sourceShape),
+            shape=_owner(results.value(node, sh.sourceShape)),
         )
 
 
@@ -237,8 +260,9 @@ class _Locator:
                 line = self._line(source, quad) if document else None
                 file = document.name if document else ""
                 return replace(finding, source=source, file=file, line=line, hint=self._hint(finding))
-        source = quads[0].graph_name.value if quads else ""  # type: ignore[union-attr]
-        return replace(finding, source=source, hint=self._hint(finding))
+        source = quads[0].graph_name.value if quads else finding.focus  # type: ignore[union-attr]
+        own = self._documents.get(finding.focus)
+        return replace(finding, source=source, file=own.name if own else "", hint=self._hint(finding))
 
     def _line(self, source: str, quad: ox.Quad) -> int | None:
         if source not in self._lines:
@@ -257,7 +281,10 @@ class _Locator:
         known = {
             q.subject.value for q in rows if isinstance(q.subject, ox.NamedNode) and q.subject.value.startswith(kind)
         }
-        near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
+        code = ox.Literal(name.removeprefix(kind))
+        by_code = self._view.store.quads_for_pattern(None, ox.NamedNode(TRADE + "alpha3Code"), code, ox.DefaultGraph())
+        near = [q.subject.value for q in by_code if isinstance(q.subject, ox.NamedNode)]
+        near = near or difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
         return f"The graph knows no {compact(name)}." + (
             f" Did you mean {', '.join(map(compact, near))}?" if near else ""
         )

@@ -28,6 +28,7 @@ import pyoxigraph as ox
 from kg import formats
 from kg.errors import ParleyError, Refused, Stopped
 from kg.evaluation import Question, in_deep_thread, write, write_graph
+from kg.settings import limit_memory
 from kg.store import Versions
 
 #: The head is sent with the first chunk, so that a failure before this many bytes is still a clean error.
@@ -205,7 +206,7 @@ def main() -> None:
     descriptor, home, megabytes = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     # Ctrl-C goes to the whole foreground group; the server ends its workers itself, after their answers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+    limit_memory(megabytes)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     with socket.socket(fileno=descriptor) as sock:

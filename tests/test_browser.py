@@ -25,6 +25,8 @@ PAGES = [
     "/source/2025-06-06-cna-scaled-auto-tariff",
     "/sparql?query=DESCRIBE+country:JP",
     "/graphs",
+    "/ontology",
+    "/shapes",
     "/nowhere",
 ]
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -80,9 +82,9 @@ def width(browser: Chrome, request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def visit(browser: Chrome, server: Server) -> Iterator[Callable[[str], None]]:
     """Open a path of the server. Whatever the browser complains of meanwhile fails the test."""
-    browser.get_log("browser")
+    browser.get_log("browser")  # type: ignore[no-untyped-call]
     yield lambda path: browser.get(server.url + path)
-    assert [entry["message"] for entry in browser.get_log("browser") if "favicon" not in entry["message"]] == []
+    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
 
 
 def texts(browser: Chrome, selector: str) -> list[str]:
@@ -110,16 +112,16 @@ def test_a_question_runs_at_a_click(browser: Chrome, visit: Callable[[str], None
     visit("/")
     go(browser, browser.find_element(By.CSS_SELECTOR, f'a[href^="/questions/{name}"]').click)
     assert f"/questions/{name}" in browser.current_url
-    assert len(texts(browser, "tbody tr")) > 1
-    assert "No answer" not in texts(browser, "tbody tr")[0]
+    rows = browser.find_elements(By.CSS_SELECTOR, "tbody tr")
+    assert len(rows) > 1
 
 
 def test_a_parameter_is_filled_in_by_hand(browser: Chrome, visit: Callable[[str], None]) -> None:
     visit("/questions/round-participants")
-    all_rows = len(texts(browser, "tbody tr"))
+    all_rows = len(browser.find_elements(By.CSS_SELECTOR, "tbody tr"))
     browser.find_element(By.NAME, "number").send_keys("5")
     go(browser, browser.find_element(By.CSS_SELECTOR, ".parameters button").click)
-    assert 0 < len(texts(browser, "tbody tr")) < all_rows
+    assert 0 < len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) < all_rows
 
 
 def test_the_form_asks_a_query(browser: Chrome, visit: Callable[[str], None], width: int) -> None:

@@ -117,11 +117,11 @@ def test_readme_prefixes_are_those_of_parley() -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/modelling.md"])
 def test_turtle_examples_conform(page: str, home: Path) -> None:
-    """The Turtle examples of a page load together, without a finding."""
+    """The Turtle examples of a page load together, without a finding but that excerpts leave out their document."""
     documents = examples(ROOT / page)
     outcome = load(Versions(home), documents, CONTENT)
     assert outcome.record is not None
-    assert outcome.report.findings == []
+    assert [f for f in outcome.report.findings if not f.shape.endswith("#GraphShape")] == []
 
 
 def test_readme_queries_give_an_answer(shipped_home: Path) -> None:

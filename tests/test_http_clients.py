@@ -62,7 +62,8 @@ class TestSparqlWrapper:
     def test_csv(self, server: Server, wrapper: SPARQLWrapper) -> None:
         wrapper.setQuery(SELECT)
         wrapper.setReturnFormat(CSV)
-        assert wrapper.query().convert().decode().split() == told(server, SELECT, "csv").split()
+        answer: Any = wrapper.query().convert()
+        assert answer.decode().split() == told(server, SELECT, "csv").split()
 
     # SPARQLWrapper 2.0 puts graphs into a class that rdflib 7 deprecates.
     @pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
@@ -71,7 +72,7 @@ class TestSparqlWrapper:
         wrapper.setQuery(CONSTRUCT)
         if form:
             wrapper.setReturnFormat(form)
-        answer = wrapper.query().convert()
+        answer: Any = wrapper.query().convert()
         graph = answer if isinstance(answer, Graph) else Graph().parse(data=answer, format="turtle")
         expected = Graph().parse(data=told(server, CONSTRUCT, "ntriples"), format="nt")
         assert len(expected) > 5
