@@ -44,9 +44,10 @@ class Inquiry:
 
     def country(self, which: str) -> str:
         """The IRI of importer or origin. Raises: BadRequest: it is no code."""
-        code: str = getattr(self, which).upper()
+        given: str = getattr(self, which)
+        code = given.upper()
         if not re.fullmatch(r"[A-Z]{2,}", code):
-            raise BadRequest(f"{which}={code!r} is not a country code.", "Give an ISO code such as US, JP or EU.")
+            raise BadRequest(f"{which}={given!r} is not a country code.", "Give an ISO code such as US, JP or EU.")
         return _COUNTRY + code
 
 
@@ -206,7 +207,13 @@ class _Case:
         return not favoured or any(self.rate(t) and not self.exemption(t) for t in favoured)
 
     def in_force(self, tariff: str) -> bool:
-        """Whether acts have enacted the tariff by this day and none has ended it."""
+        """Whether acts have enacted the tariff by this day and none has ended it.
+
+        A tariff whose known rates have all run out has lapsed by its own terms.
+        """
+        rates = self.rates.get(tariff, [])
+        if rates and not any(rule.holds_on(self.day) for rule in rates):
+            return False
         if self._effects is None:
             text = f"""
                 SELECT ?tariff ?kind {{

@@ -71,15 +71,15 @@ def served(home: Path, *arguments: str, options: tuple[str, ...] = (), **setting
             text=True,
         )
     assert process.stdout is not None
-    with process.stdout as output:
-        line = output.readline()
-        found = re.search(r"http://\S+:\d+", line)
-        assert found, f"{line}{log.read_text()}"
-        try:
+    try:
+        with process.stdout as output:
+            line = output.readline()
+            found = re.search(r"http://\S+:\d+", line)
+            assert found, f"{line}{log.read_text()}"
             yield Server(found[0], home, process)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
 
 
 def select(client: httpx.Client, query: str, **parameters: str) -> list[dict[str, str]]:

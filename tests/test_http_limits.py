@@ -22,7 +22,7 @@ FLOOD = "SELECT * { ?a ?b ?c . ?d ?e ?f }"
 @pytest.fixture(scope="module")
 def server(shipped_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = Path(shutil.copytree(shipped_home, tmp_path_factory.mktemp("limits") / "home"))
-    with served(home, KG_MEMORY="1500") as server:
+    with served(home, KG_MEMORY="1600") as server:
         yield server
         assert server.alive
 
@@ -66,6 +66,12 @@ class TestDeadline:
             with client.stream("GET", "/sparql", params={"query": FLOOD}) as answer:
                 next(answer.iter_bytes())
         assert select(client, "SELECT (1 AS ?one) {}") == [{"one": "1"}]
+
+
+def test_a_query_that_takes_too_much_memory_is_stopped_before_its_deadline(client: httpx.Client) -> None:
+    answer = ask(client, FLOOD + " ORDER BY ?c ?f ?a", timeout="30")
+    assert answer.status_code == 503
+    assert "seconds" not in answer.json()["detail"]
 
 
 class TestWorkers:

@@ -247,7 +247,7 @@ def test_warnings_let_a_load_through(home: Path) -> None:
     outcome = put(home, CONCESSION.partition("event:")[0])
     assert outcome.record is not None
     assert outcome.record.warnings == len(outcome.report.warnings) == 2
-    assert "warning: proposal:test-rice trade:ofProposal: Add a status event" in outcome.report.text()
+    assert "warning: proposal:test-rice ^trade:ofProposal: Add a status event" in outcome.report.text()
 
 
 @pytest.mark.parametrize("graph", [ONTOLOGY_GRAPH, ONTOLOGY_GRAPH + "/schemes", ENTAILED_GRAPH])

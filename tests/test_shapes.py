@@ -213,9 +213,7 @@ def test_constraint_without_a_case_is_found() -> None:
         """
     )
     component = SH.MaxLengthConstraintComponent.n3()
-    assert stated(shapes) - expected() == {
-        Constraint("RateShape", "<urn:x#colour>", component, SH.Violation.n3())
-    }
+    assert stated(shapes) - expected() == {Constraint("RateShape", "<urn:x#colour>", component, SH.Violation.n3())}
 
 
 def test_each_shape_has_one_english_message(shapes: Graph) -> None:
