@@ -249,7 +249,7 @@ _QUERY_BODY = {
 }
 _FACTS_BODY = {
     "required": True,
-    "content": {form.media[0]: _TEXT for form in (*formats.GRAPHS, *formats.DATASETS)},
+    "content": {form.media[0]: _TEXT for form in formats.GRAPHS},
 }
 _LIST_GRAPHS = "SELECT ?graph (COUNT(*) AS ?facts) { GRAPH ?graph { ?s ?p ?o } } GROUP BY ?graph ORDER BY ?graph"
 
@@ -270,8 +270,9 @@ def _target(request: Request, graphs: list[str] | None) -> str:
 async def _load(request: Request, graph: Graph, iri: str, mode: str) -> Response:
     content_type = request.headers.get("content-type", "")
     form = formats.by_media(content_type)
-    if form is None:
-        offered = ", ".join(f.media[0] for f in (*formats.GRAPHS, *formats.DATASETS))
+    # A data set would bring graphs that the request does not name.
+    if form is None or form.kind != "graph":
+        offered = ", ".join(f.media[0] for f in formats.GRAPHS)
         raise UnsupportedMedia(
             f"Facts cannot be read from {content_type or 'a body without Content-Type'}.", f"Send one of: {offered}."
         )

@@ -92,7 +92,14 @@ def serve(settings: Settings, host: str, port: int, bare: bool) -> None:
 @click.option("--merge", is_flag=True, help="Keep what the graph holds already.")
 @click.option("--message", default="", help="Why, for the history.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@click.option("--format", "form", type=click.Choice(["text", "json", "turtle"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "turtle"]),
+    default="text",
+    show_default=True,
+    help="How to print the report.",
+)
 @click.pass_obj
 def load(
     settings: Settings, files: Sequence[Path], graph: str | None, merge: bool, message: str, dry_run: bool, form: str
@@ -115,7 +122,14 @@ def load(
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--graph", help="IRI of the source graph; default: named by the file.")
-@click.option("--format", "form", type=click.Choice(["text", "json", "turtle"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "turtle"]),
+    default="text",
+    show_default=True,
+    help="How to print the report.",
+)
 @click.pass_obj
 def validate(settings: Settings, files: Sequence[Path], graph: str | None, form: str) -> None:
     """Say whether files conform, as `load` would, and change nothing.
@@ -229,7 +243,14 @@ def export(settings: Settings, graph: str | None, form: str | None, output: IO[b
 
 
 @main.command()
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print the list.",
+)
 @click.pass_obj
 def history(settings: Settings, form: str) -> None:
     """List the commits, the newest first.

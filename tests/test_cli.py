@@ -89,7 +89,7 @@ def test_help_of_each_command_says_what_it_does_with_an_example(command: str) ->
     text = main.commands[command].help
     assert text is not None
     assert re.fullmatch(r"[A-Z].*?\.\n.*\n *Example: kg " + command + r"\b.*", text, re.DOTALL)
-    assert all(getattr(option, "help", "x") for option in main.commands[command].params)
+    assert all(option.help for option in main.commands[command].params if isinstance(option, click.Option))
 
 
 def example(command: str) -> list[str]:
@@ -103,7 +103,7 @@ def test_example_of_the_help_works(home: Path, notes: Path, command: str) -> Non
     (home.parent / "my-facts.ttl").write_bytes(notes.read_bytes())
     result = kg(home, *example(command))
     assert result.returncode == 0, result
-    assert result.stdout or (home.parent / "parley.trig").stat().st_size > 1_000_000
+    assert result.stdout or (home.parent / "parley.trig").stat().st_size > 100_000
 
 
 def test_help_is_printed_without_a_store(tmp_path: Path) -> None:
@@ -381,7 +381,7 @@ def test_closed_pipe_ends_a_command_quietly(shipped_home: Path) -> None:
 def test_first_use_loads_the_shipped_facts_and_says_so(tmp_path: Path) -> None:
     result = kg(tmp_path / "new", "query", "ASK { person:ryosei-akazawa a foaf:Person }", "--format", "csv")
     assert (result.returncode, result.stdout) == (0, "true\n")
-    assert re.fullmatch(r"Loaded the shipped facts: [\d,]+ in \d+ graphs\.\n", result.stderr)
+    assert re.fullmatch(r"Shipped facts loaded as version 1: [\d,]+ added, 0 removed\.\n", result.stderr)
 
 
 def test_check_passes(tmp_path: Path) -> None:

@@ -241,6 +241,7 @@ def test_report_as_turtle_is_the_report_of_shacl(small: Versions) -> None:
         report = validate(draft, CONTENT.shapes)
     graph = rdflib.Graph().parse(data=report.turtle)
     # Without the value: rdflib reads -5 as it was written in the report, but prints it as -5.0.
-    assert [r[:3] for r in results(graph)] == [r[:3] for r in told(report.findings)] != []
+    judged = [r[:3] for r in results(graph) if r[0] != USER.value]
+    assert judged == [r[:3] for r in told(report.findings)] != []
     assert [str(c) for c in graph.objects(None, SH.conforms)] == ["false"]
     assert (None, RDF.type, SH.ValidationReport) in graph
