@@ -97,7 +97,7 @@ class _Case:
     def __init__(self, reader: Reader, inquiry: Inquiry) -> None:
         self._reader = reader
         self.day = inquiry.day
-        importer, origin = inquiry.country("importer"), inquiry.country("origin")
+        importer, origin = self.importer, self.origin = inquiry.country("importer"), inquiry.country("origin")
         codes = product_codes(inquiry.product)
         self._check_known({"importer": importer, "origin": origin})
         self.origins = [origin, *self._column(f"SELECT ?o {{ <{origin}> trade:memberOf ?o }}"), _ALL_ORIGINS]
@@ -226,6 +226,11 @@ class _Case:
                 self._effects[_text(row, "tariff")].add(_slug(_text(row, "kind")))
         return self._effects[tariff] == {"enacts"}
 
+    def holds_all_duties(self) -> bool:
+        """Whether the graph says of itself that it holds every duty of the importer on goods of the origin."""
+        text = f"SELECT ?o {{ {_values('o', self.origins)} <{self.importer}> trade:holdsDutiesOn ?o }}"
+        return bool(self._column(text))
+
     def open_scopes(self) -> list[Row]:
         """Measures with a rate on this day whose scope is a list without members, so that nobody can tell."""
         text = """
@@ -275,6 +280,9 @@ def explain(reader: Reader, inquiry: Inquiry) -> dict[str, Any]:
         else:
             applied.append((tariff, rate))
             sources |= rate.sources
+    if not case.holds_all_duties():
+        pair = f"{inquiry.importer.upper()} on goods of {inquiry.origin.upper()}"
+        reasons.append(f"The graph does not hold all duties of {pair}: those it holds are listed, without a total.")
     ordinary, reason = _ordinary(applied)
     acts = case.acts({act for _, rate in applied for act in rate.values.get("setBy", [])})
     components = [_component(case.tariffs[tariff], rate, ordinary, acts) for tariff, rate in applied]

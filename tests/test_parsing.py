@@ -1,0 +1,251 @@
+"""Files into quads of source graphs, and the line that a mistake stands on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyoxigraph as ox
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kg import formats
+from kg.errors import BadData, BadRequest, UnsupportedMedia
+from kg.parsing import Document, prefixed_turtle, source_iri
+from kg.terms import ONTOLOGY_GRAPH, PREFIXES, SKOLEM, SOURCE, TRADE
+from tests.sources import CONTENT, turtle
+
+GRAPH = SOURCE + "test"
+ALL = (*formats.GRAPHS, *formats.DATASETS)
+
+
+def document(text: str | bytes, form: str = "turtle", graph: str = GRAPH) -> Document:
+    data = text.encode() if isinstance(text, str) else text
+    return Document(f"test.{form}", data, formats.named(form, ALL), graph)
+
+
+def failure(text: str | bytes, form: str = "turtle") -> BadData:
+    with pytest.raises(BadData) as caught:
+        _ = document(text, form).quads
+    return caught.value
+
+
+#: One triple, in each format.
+SAME = {
+    "turtle": "<urn:s> <urn:p> <urn:o> .",
+    "ntriples": "<urn:s> <urn:p> <urn:o> .",
+    "trig": "<urn:s> <urn:p> <urn:o> .",
+    "nquads": "<urn:s> <urn:p> <urn:o> .",
+    "rdfxml": '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:u="urn:">'
+    '<rdf:Description rdf:about="urn:s"><u:p rdf:resource="urn:o"/></rdf:Description></rdf:RDF>',
+    "jsonld": '{"@id": "urn:s", "urn:p": {"@id": "urn:o"}}',
+}
+
+
+@pytest.mark.parametrize("form", SAME)
+def test_each_format_gives_the_quads_of_its_graph(form: str) -> None:
+    assert document(SAME[form], form).quads == [ox.Quad(*(ox.NamedNode(x) for x in ("urn:s", "urn:p", "urn:o", GRAPH)))]
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("a.ttl", "turtle"), ("a.nt", "ntriples"), ("a.rdf", "rdfxml"), ("a.owl", "rdfxml"), ("a.jsonld", "jsonld")]
+    + [("a.trig", "trig"), ("a.nq", "nquads"), ("2025-06-06-asahi.5.TTL", "turtle")],
+)
+def test_file_names_its_format_and_its_graph(tmp_path: Path, name: str, form: str) -> None:
+    (tmp_path / name).write_text(SAME[form])
+    found = Document.from_file(tmp_path / name)
+    assert (found.format.name, found.graph) == (form, SOURCE + name.rpartition(".")[0])
+    assert len(found.quads) == 1
+
+
+def test_given_graph_prevails_over_the_name_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "Not A Slug.ttl").write_text(SAME["turtle"])
+    assert Document.from_file(tmp_path / "Not A Slug.ttl", "urn:g").graph == "urn:g"
+
+
+@pytest.mark.parametrize("slug", ["My-Notes", "my notes", "-notes", "notes-", "a--b", "ü", "", "a_b", "a/b", "a\n"])
+def test_name_that_makes_no_source_is_refused(slug: str) -> None:
+    with pytest.raises(BadRequest, match="makes no name for a source. Name the file like 2025-06-06-asahi-round-5.ttl"):
+        source_iri(slug)
+
+
+@pytest.mark.parametrize("name", ["notes", "notes.txt", "notes.csv", "notes.ttl.bak"])
+def test_ending_of_no_rdf_format_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("")
+    with pytest.raises(UnsupportedMedia, match=r"Use one of: \.ttl, \.nt, "):
+        Document.from_file(tmp_path / name)
+
+
+def test_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="cannot be read: No such file or directory"):
+        Document.from_file(tmp_path / "none.ttl")
+
+
+def test_relative_iris_are_resolved_against_the_graph() -> None:
+    (quad,) = document("<> <#p> <other> .").quads
+    assert [quad.subject, quad.predicate, quad.object] == [
+        ox.NamedNode(iri) for iri in (GRAPH, GRAPH + "#p", SOURCE + "other")
+    ]
+
+
+def test_blank_nodes_get_the_same_iris_each_time() -> None:
+    text = "<urn:s> <urn:p> [ <urn:q> _:a ] , ( 1 2 ) . _:a <urn:p> _:b ."
+    one, two = document(text).quads, document(text).quads
+    assert one == two
+    nodes = {t for q in one for t in (q.subject, q.object)}
+    assert not any(isinstance(node, ox.BlankNode) for node in nodes)
+    assert sum(str(node).startswith(f"<{SKOLEM}") for node in nodes) == 5
+
+
+def test_blank_nodes_of_two_graphs_are_apart() -> None:
+    text = "_:a <urn:p> 1 ."
+    one, two = document(text).quads[0], document(text, graph=SOURCE + "other").quads[0]
+    assert one.subject != two.subject
+
+
+def test_blank_node_as_a_graph_gets_an_iri() -> None:
+    (quad,) = document("_:g { <urn:s> <urn:p> 1 }", "trig").quads
+    assert str(quad.graph_name).startswith(f"<{SKOLEM}")
+
+
+def test_quads_of_named_graphs_keep_their_graph() -> None:
+    quads = document("<urn:a> <urn:p> 1 . <urn:g> { <urn:b> <urn:p> 2 }", "trig").quads
+    assert [str(q.graph_name) for q in quads] == [f"<{GRAPH}>", "<urn:g>"]
+
+
+def test_literals_are_those_that_the_store_gives_back() -> None:
+    text = prefixed_turtle(
+        '<urn:s> <urn:p> 25.0 , 025 , 1.50e3 , "+7"^^xsd:integer , "2025-06-07Z"^^xsd:date , "x"@EN , true , '
+        '"1"^^xsd:boolean , "99999999999999999999999"^^xsd:integer , "abc"^^xsd:integer , "x" .'
+    )
+    quads = document(text).quads
+    store = ox.Store()
+    store.extend(quads)
+    assert set(store) == set(quads)
+
+
+@given(number=st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9))
+def test_every_decimal_is_the_one_that_the_store_gives_back(number: object) -> None:
+    quads = document(prefixed_turtle(f'<urn:s> <urn:p> "{number}"^^xsd:decimal .')).quads
+    store = ox.Store()
+    store.extend(quads)
+    assert list(store) == quads
+
+
+LINES = {
+    "turtle": "@prefix u: <urn:> .\n\nu:a u:p 1 ;\n  u:q 2 ,\n    3 .\n# comment\nu:b u:p 'two\\nlines' . u:c u:p 4 .\n",
+    "trig": "@prefix u: <urn:> .\nu:g {\nu:a u:p 1 ;\n  u:q 2 ,\n    3 .\n\nu:b u:p 'x' . u:c u:p 4 }\n",
+    "ntriples": '\n\n<urn:a> <urn:p> "1" .\n<urn:a> <urn:q> "2" .\n<urn:a> <urn:q> "3" .\n\n<urn:b> <urn:p> "x" .\n',
+}
+
+
+@pytest.mark.parametrize("form", LINES)
+def test_line_of_a_triple_is_the_one_on_which_it_ends(form: str) -> None:
+    lines = document(LINES[form], form).lines()
+    found = {(s, p, o.partition("^^")[0].strip('"')): line for (s, p, o), line in lines.items()}
+    assert found["<urn:a>", "<urn:p>", "1"] == 3
+    assert found["<urn:a>", "<urn:q>", "2"] == 4
+    assert found["<urn:a>", "<urn:q>", "3"] == 5
+    assert {line for (s, _, _), line in found.items() if s != "<urn:a>"} == {7}
+
+
+@pytest.mark.parametrize("form", ["rdfxml", "jsonld"])
+def test_formats_without_lines_have_none(form: str) -> None:
+    assert document(SAME[form], form).lines() == {}
+
+
+#: A mistake in each format, with its line if the parser can tell.
+BROKEN = {
+    "turtle": ("<urn:a> <urn:p> 1 .\n\n<urn:a> urn:p 1 .\n", 3),
+    "ntriples": ('<urn:a> <urn:p> "1" .\n<urn:a> "p" <urn:o> .\n', 2),
+    "trig": ("<urn:g> {\n <urn:a> <urn:p>\n <urn:o> ] }", 3),
+    "nquads": ("<urn:a> <urn:p> <urn:o> <urn:g> .\n<urn:a> <urn:p> <urn:o> <urn:g> <urn:h> .\n", 2),
+    "rdfxml": ('<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\n<a:b/>\n</rdf:RDF>', None),
+    "jsonld": ('{\n"@id": "urn:s",\n"urn:p": }', 3),
+}
+
+
+@pytest.mark.parametrize("form", BROKEN)
+def test_syntax_error_names_the_file_and_the_line(form: str) -> None:
+    text, line = BROKEN[form]
+    error = failure(text, form)
+    assert error.file == f"test.{form}"
+    assert error.line == line or line is None
+    assert str(error).startswith(f"test.{form}:{line}: " if line else f"test.{form}:")
+    assert "line " not in error.message
+
+
+def test_open_string_at_the_end_of_the_file_is_an_error_with_a_line() -> None:
+    assert failure("<urn:a> <urn:p> 1 .\n<urn:a> <urn:p> '''open\n\n").line in (2, 3, 4)
+
+
+@pytest.mark.parametrize("data", ["<urn:a> <urn:p> 'é' .".encode("latin-1"), b"\xff\xfe<\0u\0r\0n\0", b"\x00\x01"])
+@pytest.mark.parametrize("form", ["turtle", "ntriples", "trig", "nquads", "jsonld", "rdfxml"])
+def test_file_that_is_not_utf_8_is_an_error_of_the_file(data: bytes, form: str) -> None:
+    assert failure(data, form).file == f"test.{form}"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "<!DOCTYPE rdf:RDF [<!ENTITY a 'aaaa'>]>",
+        "<!doctype x>",
+        "<?xml version='1.0'?>\n<!DOCTYPE x SYSTEM 'file:///x'>",
+    ],
+)
+def test_doctype_is_refused(head: str) -> None:
+    """Entities let a few bytes grow to gigabytes, and name local files."""
+    assert "A DOCTYPE is not allowed." in str(failure(head + SAME["rdfxml"], "rdfxml"))
+    wide = (head + SAME["rdfxml"]).encode("utf-16")
+    assert "test.rdfxml" in str(failure(wide, "rdfxml"))
+
+
+def test_word_doctype_is_no_matter_in_other_formats() -> None:
+    assert len(document("<urn:s> <urn:p> '<!DOCTYPE x>' .").quads) == 1
+
+
+@pytest.mark.parametrize("text", ["<urn:s> <urn:p> <<( <urn:a> <urn:b> 1 )>> .", "<< <urn:a> <urn:b> 1 >> <urn:p> 2 ."])
+def test_triple_terms_are_refused(text: str) -> None:
+    error = failure("\n" + text)
+    assert "Triple terms (RDF 1.2) are not taken: name the statement with an IRI of its own." in str(error)
+
+
+@pytest.mark.parametrize("context", ['"http://127.0.0.1:1/c"', '"file:///etc/hostname"', '["http://127.0.0.1:1/c"]'])
+def test_remote_context_of_json_ld_is_not_fetched(context: str) -> None:
+    text = f'{{"@context": {context}, "@id": "urn:s", "name": "x"}}'
+    assert "context" in str(failure(text, "jsonld")).lower()
+
+
+KNOWN = {TRADE + name for name in ("Tariff", "Concession", "targets", "percent")}
+
+
+@pytest.mark.parametrize(
+    ("fact", "message"),
+    [
+        ("<urn:s> trade:target 1 .", "trade:target is not a term of the ontology. Did you mean trade:targets?"),
+        ("<urn:s> a trade:Tarif .", "trade:Tarif is not a term of the ontology. Did you mean trade:Tariff?"),
+        ("<urn:s> trade:zzz 1 .", "trade:zzz is not a term of the ontology. See /ontology for its terms."),
+    ],
+)
+def test_unknown_term_is_refused_with_the_nearest(fact: str, message: str) -> None:
+    text = turtle("<urn:s> trade:percent 1 .\n" + fact, head="")
+    with pytest.raises(BadData) as caught:
+        document(text).check_vocabulary(KNOWN)
+    assert str(caught.value) == f"test.turtle:{len(PREFIXES) + 2}: {message}"
+
+
+def test_terms_of_others_and_iris_as_values_are_not_checked() -> None:
+    text = turtle("<urn:s> a <urn:Any> ; <urn:p> trade:nonsense ; trade:targets trade:nonsense .", head="")
+    document(text).check_vocabulary(KNOWN)
+
+
+def test_shipped_facts_use_known_terms_only() -> None:
+    known = {
+        q.subject.value
+        for path in CONTENT.ontology.values()
+        for q in ox.parse(path=str(path), base_iri=ONTOLOGY_GRAPH)
+        if isinstance(q.subject, ox.NamedNode)
+    }
+    for graph, path in CONTENT.facts.items():
+        Document.from_file(path, graph).check_vocabulary(known)

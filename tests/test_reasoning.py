@@ -1,0 +1,147 @@
+"""The rules against HermiT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyoxigraph as ox
+import pytest
+
+from kg import formats
+from kg.content import Content
+from kg.loading import ensure_content
+from kg.parsing import Document, prefixed_turtle
+from kg.reasoning import classify, derive, derived
+from kg.store import Versions
+from kg.terms import ENTAILED_GRAPH, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, TRADE
+from tests.sources import CONTENT, document, small_content
+
+
+def ontology_with(facts: str, axioms: str = "") -> ox.Store:
+    """The ontology, further axioms and some facts, with what a store holds of them: a merged default graph."""
+    store = ox.Store()
+    documents = [Document.from_file(path, graph) for graph, path in CONTENT.ontology.items()]
+    for file in (*documents, document(facts, head=""), document(axioms, "axioms", head="")):
+        for quad in file.quads:
+            store.extend([quad, ox.Quad(quad.subject, quad.predicate, quad.object)])
+    return store
+
+
+def test_derived_graph_of_the_shipped_facts_is_the_answer_of_hermit(shipped_home: Path) -> None:
+    with Versions(shipped_home).reading() as (_, store):
+        found, ours = classify(store), derived(store)
+    assert (found.consistent, found.unsatisfiable) == (True, ())
+    assert ours - found.inferred == frozenset()
+    assert found.inferred - ours == frozenset()
+    assert len(ours) > 1000
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        "person:x a foaf:Person , trade:Tariff .",
+        "country:x a trade:Country , trade:CustomsUnion .",
+        "rate:x a trade:Rate ; trade:rateOf tariff:a , tariff:b . tariff:a owl:differentFrom tariff:b .",
+    ],
+)
+def test_facts_that_contradict_the_ontology_are_found(facts: str) -> None:
+    assert not classify(ontology_with(facts)).consistent
+
+
+def test_facts_that_agree_with_the_ontology_are_consistent() -> None:
+    assert classify(ontology_with("person:x a foaf:Person . tariff:y a trade:Tariff .")).consistent
+
+
+def test_class_that_nothing_can_belong_to_is_named() -> None:
+    found = classify(ontology_with("", "trade:Odd a owl:Class ; rdfs:subClassOf trade:Tariff , foaf:Person ."))
+    assert (found.consistent, found.unsatisfiable) == (True, (TRADE + "Odd",))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Versions:
+    root: Path = tmp_path_factory.mktemp("content")
+    content: Content = small_content(root)
+    versions = Versions.create(tmp_path_factory.mktemp("store") / "small", bare=False)
+    ensure_content(versions, content)
+    return versions
+
+
+def entailed(versions: Versions, facts: str) -> set[str]:
+    """What follows from facts, in prefixed names, beyond what followed before."""
+    name = ox.NamedNode(ENTAILED_GRAPH)
+    with versions.writing() as draft:
+        before = set(draft.store.quads_for_pattern(None, None, None, name))
+        draft.add(
+            Document(
+                "x.ttl", prefixed_turtle(facts).encode(), formats.named("turtle", formats.GRAPHS), "urn:user"
+            ).quads
+        )
+        derive(draft)
+        new = set(draft.store.quads_for_pattern(None, None, None, name)) - before
+    short = {iri: prefix for prefix, iri in PREFIXES.items()}
+
+    def compact(term: ox.NamedNode) -> str:
+        head, local = term.value.rsplit("#" if "#" in term.value else "/", 1)
+        return f"{short[head + term.value[len(head)]]}:{local}"
+
+    return {" ".join(compact(t) for t in (q.subject, q.predicate, q.object)) for q in new}  # type: ignore[arg-type]
+
+
+#: Facts, and all that follows from them.
+RULES = {
+    "a subclass": ("proposal:x a trade:Concession .", {"proposal:x rdf:type trade:Proposal"}),
+    "a subproperty": ("proposal:x trade:targets tariff:y .", {"proposal:x trade:concerns tariff:y"}),
+    "a transitive property": (
+        "meeting:x trade:partOf round:y . round:y trade:partOf negotiation:z .",
+        {"meeting:x trade:partOf negotiation:z"},
+    ),
+    "a chain": (
+        "tenure:x org:member person:x ; trade:ofOffice office:y .",
+        {"person:x trade:holdsOffice office:y"},
+    ),
+    "a chain over what was derived": (
+        "meeting:x trade:hasParticipation participation:x ; trade:partOf round:x . round:x trade:partOf negotiation:x . "
+        "participation:x trade:participant person:x .",
+        {
+            "meeting:x trade:partOf negotiation:x",
+            "person:x trade:tookPartIn round:x",
+            "person:x trade:tookPartIn negotiation:x",
+        },
+    ),
+    "nothing": ("person:x a foaf:Document ; trade:place 'here' .", set()),
+    "what is stated already": ("proposal:x a trade:Concession , trade:Proposal .", set()),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rule_derives_what_follows_and_no_more(small: Versions, rule: str) -> None:
+    facts, expected = RULES[rule]
+    assert entailed(small, facts) == expected
+
+
+def test_inverse_of_a_new_axiom_needs_no_code(small: Versions) -> None:
+    facts = "trade:memberOf owl:inverseOf trade:hasMember . country:JP trade:memberOf country:EU ."
+    assert "country:EU trade:hasMember country:JP" in entailed(small, facts)
+
+
+def test_entailments_go_when_their_grounds_go(small: Versions) -> None:
+    name = ox.NamedNode(ENTAILED_GRAPH)
+    round_5, part_of = ox.NamedNode(PREFIXES["round"] + "us-jp-5"), ox.NamedNode(TRADE + "partOf")
+    with small.writing() as draft:
+        chained = set(draft.store.quads_for_pattern(None, ox.NamedNode(TRADE + "tookPartIn"), None, name))
+        assert chained
+        parts = draft.store.quads_for_pattern(round_5, part_of, None, None)
+        draft.remove([q for q in parts if isinstance(q.graph_name, ox.NamedNode)])
+        derive(draft)
+        left = set(draft.store.quads_for_pattern(None, ox.NamedNode(TRADE + "tookPartIn"), None, name))
+    assert left < chained
+
+
+def test_restrictions_are_no_types(shipped_home: Path) -> None:
+    with Versions(shipped_home).reading() as (_, store):
+        types = {
+            q.object.value  # type: ignore[union-attr]
+            for q in store.quads_for_pattern(None, ox.NamedNode(RDF_TYPE), None, ox.NamedNode(ENTAILED_GRAPH))
+        }
+    assert types
+    assert all(not t.startswith(ONTOLOGY_GRAPH + "/") and "genid" not in t for t in types)
