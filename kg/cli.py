@@ -211,13 +211,14 @@ def rate(settings: Settings, importer: str, origin: str, product: str, on: str, 
     Example: kg rate --importer US --origin JP --product 8703.23.01 --on 2025-06-07
     """
     from kg.rates import Inquiry, explain
+    from kg.results import rate_text
 
     inquiry = Inquiry(importer, origin, product, on)
     answer = _read(settings, lambda reader: explain(reader, inquiry))
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
     else:
-        click.echo(_rate_text(answer))
+        click.echo(rate_text(answer))
 
 
 @main.command()
@@ -396,19 +397,3 @@ def _print_answer(settings: Settings, question: Question, form: str | None) -> N
             sys.stdout.buffer.write(b"\n")
     else:
         show(Table.from_json(body).for_people(), sys.stdout)
-
-
-def _rate_text(answer: dict[str, Any]) -> str:
-    total = "not known" if answer["total"] is None else f"{answer['total']:g} %"
-    lines = [f"{answer['product']} from {answer['origin']} into {answer['importer']} on {answer['on']}: {total}"]
-    if answer.get("reason"):
-        lines.append(f"  {answer['reason']}")
-    for part in answer["components"]:
-        share = "?" if part["contribution"] is None else f"{part['contribution']:g}"
-        until = f" until {part['until']}" if part["until"] else ""
-        lines.append(f"  + {share:>5}  {part['label']} ({part['form']} {part['duty']}, from {part['from']}{until})")
-        lines.append(f"           {part['actLabel']}; {part['authorityLabel']}")
-    lines += [f"  set aside: {part['label']}: {part['reason']}" for part in answer["excluded"]]
-    lines += [f"  note: {note}" for note in answer["notes"]]
-    lines += [f"  source: {source}" for source in answer["sources"]]
-    return "\n".join(lines)

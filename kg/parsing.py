@@ -125,11 +125,10 @@ class Document:
                 names.append(getattr(quad.object, "value", ""))
             for name in names:
                 if name.startswith(TRADE) and name not in known:
-                    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-                    hint = (
-                        f"Did you mean trade:{near[0].removeprefix(TRADE)}?" if near else "See /ontology for its terms."
-                    )
-                    message = f"trade:{name.removeprefix(TRADE)} is not a term of the ontology."
+                    local, terms = name.removeprefix(TRADE), [k.removeprefix(TRADE) for k in known]
+                    near = difflib.get_close_matches(local, terms, n=1)
+                    hint = f"Did you mean trade:{near[0]}?" if near else "See /ontology for its terms."
+                    message = f"trade:{local} is not a term of the ontology."
                     raise BadData(message, hint, file=self.name, line=line)
 
 

@@ -252,16 +252,8 @@ class _Case:
         return {_text(r, "act"): ": ".join(filter(None, (_text(r, "id"), _text(r, "label")))) for r in rows}
 
 
-def explain(reader: Reader, inquiry: Inquiry) -> dict[str, Any]:
-    """The rate in percent of the customs value, with its components, what was set aside and why, and the sources.
-
-    `total` is None, with a `reason`, where the graph does not know: no ordinary rate, or one that is no percentage.
-
-    Raises:
-        BadRequest: a code or a day is malformed.
-        NotFound: the graph does not know the importer or the origin.
-    """
-    case = _Case(reader, inquiry)
+def _weigh(case: _Case) -> tuple[list[tuple[str, _Rule]], list[dict[str, str]], list[str], set[str]]:
+    """The rates that apply by tariff, the tariffs set aside, the reasons for not knowing, and the sources of it all."""
     applied: list[tuple[str, _Rule]] = []
     excluded: list[dict[str, str]] = []
     reasons: list[str] = []
@@ -280,6 +272,20 @@ def explain(reader: Reader, inquiry: Inquiry) -> dict[str, Any]:
         else:
             applied.append((tariff, rate))
             sources |= rate.sources
+    return applied, excluded, reasons, sources
+
+
+def explain(reader: Reader, inquiry: Inquiry) -> dict[str, Any]:
+    """The rate in percent of the customs value, with its components, what was set aside and why, and the sources.
+
+    `total` is None, with a `reason`, where the graph does not know: no ordinary rate, or one that is no percentage.
+
+    Raises:
+        BadRequest: a code or a day is malformed.
+        NotFound: the graph does not know the importer or the origin.
+    """
+    case = _Case(reader, inquiry)
+    applied, excluded, reasons, sources = _weigh(case)
     if not case.holds_all_duties():
         pair = f"{inquiry.importer.upper()} on goods of {inquiry.origin.upper()}"
         reasons.append(f"The graph does not hold all duties of {pair}: those it holds are listed, without a total.")

@@ -86,3 +86,20 @@ def _widths(table: Table) -> list[int]:
     return [
         max([cell_len(name), *(cell_len(row[i].text) for row in table.rows)]) for i, name in enumerate(table.columns)
     ]
+
+
+def rate_text(answer: dict[str, Any]) -> str:
+    """An explained rate (see `kg.rates.explain`) as lines of text."""
+    total = "not known" if answer["total"] is None else f"{answer['total']:g} %"
+    lines = [f"{answer['product']} from {answer['origin']} into {answer['importer']} on {answer['on']}: {total}"]
+    if answer.get("reason"):
+        lines.append(f"  {answer['reason']}")
+    for part in answer["components"]:
+        share = "?" if part["contribution"] is None else f"{part['contribution']:g}"
+        until = f" until {part['until']}" if part["until"] else ""
+        lines.append(f"  + {share:>5}  {part['label']} ({part['form']} {part['duty']}, from {part['from']}{until})")
+        lines.append(f"           {part['actLabel']}; {part['authorityLabel']}")
+    lines += [f"  set aside: {part['label']}: {part['reason']}" for part in answer["excluded"]]
+    lines += [f"  note: {note}" for note in answer["notes"]]
+    lines += [f"  source: {source}" for source in answer["sources"]]
+    return "\n".join(lines)

@@ -49,8 +49,16 @@ def test_each_format_gives_the_quads_of_its_graph(form: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "form"),
-    [("a.ttl", "turtle"), ("a.nt", "ntriples"), ("a.rdf", "rdfxml"), ("a.owl", "rdfxml"), ("a.jsonld", "jsonld")]
-    + [("a.trig", "trig"), ("a.nq", "nquads"), ("2025-06-06-asahi.5.TTL", "turtle")],
+    [
+        ("a.ttl", "turtle"),
+        ("a.nt", "ntriples"),
+        ("a.rdf", "rdfxml"),
+        ("a.owl", "rdfxml"),
+        ("a.jsonld", "jsonld"),
+        ("a.trig", "trig"),
+        ("a.nq", "nquads"),
+        ("2025-06-06-asahi.5.TTL", "turtle"),
+    ],
 )
 def test_file_names_its_format_and_its_graph(tmp_path: Path, name: str, form: str) -> None:
     (tmp_path / name).write_text(SAME[form])
@@ -66,7 +74,7 @@ def test_given_graph_prevails_over_the_name_of_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("slug", ["My-Notes", "my notes", "-notes", "notes-", "a--b", "ü", "", "a_b", "a/b", "a\n"])
 def test_name_that_makes_no_source_is_refused(slug: str) -> None:
-    with pytest.raises(BadRequest, match="makes no name for a source. Name the file like 2025-06-06-asahi-round-5.ttl"):
+    with pytest.raises(BadRequest, match=r"makes no name for a source\. Name the file like 2025-06-06-\S+\.ttl"):
         source_iri(slug)
 
 
@@ -134,7 +142,7 @@ def test_every_decimal_is_the_one_that_the_store_gives_back(number: object) -> N
 
 
 LINES = {
-    "turtle": "@prefix u: <urn:> .\n\nu:a u:p 1 ;\n  u:q 2 ,\n    3 .\n# comment\nu:b u:p 'two\\nlines' . u:c u:p 4 .\n",
+    "turtle": "@prefix u: <urn:> .\n\nu:a u:p 1 ;\n  u:q 2 ,\n    3 .\n# c\nu:b u:p 'two\\nlines' . u:c u:p 4 .\n",
     "trig": "@prefix u: <urn:> .\nu:g {\nu:a u:p 1 ;\n  u:q 2 ,\n    3 .\n\nu:b u:p 'x' . u:c u:p 4 }\n",
     "ntriples": '\n\n<urn:a> <urn:p> "1" .\n<urn:a> <urn:q> "2" .\n<urn:a> <urn:q> "3" .\n\n<urn:b> <urn:p> "x" .\n',
 }
