@@ -13,7 +13,7 @@ import pyoxigraph as ox
 from kg import formats
 from kg.errors import BadQuery, Stopped
 from kg.formats import Format
-from kg.guard import check_query
+from kg.guard import check_query, with_escaped_dots
 from kg.terms import PREFIXES
 
 #: The native parser and evaluator recurse; a query within the guard's bounds fits in this many bytes.
@@ -53,7 +53,7 @@ def solve(store: ox.Store, question: Question) -> ox.QuerySolutions | ox.QueryBo
         dataset["default_graph"] = [ox.NamedNode(iri) for iri in question.default_graphs]
         dataset["named_graphs"] = [ox.NamedNode(iri) for iri in question.named_graphs]
     try:
-        return store.query(question.text, prefixes=PREFIXES, **dataset)
+        return store.query(with_escaped_dots(question.text), prefixes=PREFIXES, **dataset)
     except SyntaxError as error:
         raise BadQuery(f"The query does not parse: {error.msg}.") from None
     except ValueError as error:

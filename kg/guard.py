@@ -40,6 +40,7 @@ _TOKEN = re.compile(
 _AMBIGUOUS = re.compile(r"<(?![A-Za-z][\w+.-]*://)[^'#()]*['#()]")
 #: What stands in parentheses before an IRI, but never before a comparison.
 _BEFORE_OPERAND: Final = frozenset("(,=!&|+-*/^<>")
+_DOT, _ESCAPED_DOT = re.compile(r"(?<!\\)\."), r"\\."
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 _QUERY_FORMS: Final = frozenset({"SELECT", "ASK", "CONSTRUCT", "DESCRIBE"})
 _UPDATE_FORMS: Final = frozenset({"INSERT", "DELETE", "LOAD", "CLEAR", "CREATE", "DROP", "COPY", "MOVE", "ADD", "WITH"})
@@ -64,6 +65,23 @@ def check_query(text: str) -> str:
     if not form:
         raise BadQuery("This is no SPARQL query.", "It needs SELECT, ASK, CONSTRUCT or DESCRIBE.")
     return form
+
+
+def with_escaped_dots(text: str) -> str:
+    """Write the dots inside local names as `\\.`, where a name has several, as in product:8703.23.01.
+
+    The engine's parser ends a local name before its second dot, against the grammar, and takes the rest for a number
+    or the end of the triple.
+    """
+    return _TOKEN.sub(_escape_dots, text)
+
+
+def _escape_dots(match: re.Match[str]) -> str:
+    prefix, _, local = match[0].partition(":")
+    inner = local.rstrip(".")
+    if match.lastgroup != "name" or prefix == "_" or inner.count(".") < 2:
+        return match[0]
+    return f"{prefix}:{_DOT.sub(_ESCAPED_DOT, inner)}{local[len(inner) :]}"
 
 
 def _words(text: str) -> list[str]:
@@ -99,8 +117,8 @@ def _scan(text: str) -> list[str]:
             )
         if kind == "word":
             words.append(terminal.upper())
-        if kind in ("word", "number"):
-            _refuse_reaching_out(terminal)
+        if kind in ("word", "number") or (kind == "name" and terminal.count(".") > 1):
+            _refuse_reaching_out(terminal)  # a name of several dots may end before the last, see with_escaped_dots
         elif kind == "iri" and nesting[-1:] == ["("] and previous not in _BEFORE_OPERAND:
             if _AMBIGUOUS.match(terminal):
                 raise BadQuery(

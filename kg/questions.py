@@ -187,7 +187,7 @@ def parse(path: Path) -> NamedQuestion:
             columns=tuple(header["columns"]),
             description=str(header.get("description", "")).strip(),
         )
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreFailure(
             f"{path}: the header is not complete: {error}.", "It needs title, question and columns."
         ) from None

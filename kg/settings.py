@@ -79,7 +79,7 @@ def _convert(variable: str, name: str, raw: Any) -> Any:
     except ValueError:
         number = kind(0)
     least = _LEAST_MEMORY if name == "memory" else 0
-    if number <= least:
+    if not least < number < float("inf"):  # NaN compares with nothing
         raise BadRequest(
             f"{variable} is {raw!r}.", f"It takes a {'number' if kind is float else 'whole number'} above {least}."
         )

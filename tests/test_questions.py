@@ -111,7 +111,7 @@ def test_no_value_gets_out_of_its_place(kind: str, value: str) -> None:
     assert text.endswith(tail)
     term = text[len(head) : len(text) - len(tail)]
     ox.Store().query(text)
-    (row,) = ox.Store().query(f"SELECT ?x {{ VALUES ?x {{ {term} }} }}")  # type: ignore[misc,union-attr]
+    (row,) = ox.Store().query(f"SELECT ?x {{ VALUES ?x {{ {term} }} }}")  # type: ignore[misc]
     if kind == "text":
         assert row["x"] == ox.Literal(value.strip())
     elif kind not in ("date", "integer"):
@@ -178,7 +178,7 @@ def test_every_place_of_a_parameter_is_filled(tmp_path: Path) -> None:
         ("#+ title: [\n", "the header is not complete"),
         ("#+ - a list\n", "the header is not complete"),
         (HEADER % "colour", "'colour' is no kind of parameter"),
-        ((HEADER % "country").replace("name: a,", "name: b,"), r"no line VALUES \?b \{ UNDEF \} for b"),
+        ((HEADER % "country").replace("name: a,", "name: c,"), r"no line VALUES \?c \{ UNDEF \} for c"),
     ],
 )
 def test_header_that_is_not_as_it_must_be_is_refused(tmp_path: Path, header: str, message: str) -> None:

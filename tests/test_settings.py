@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +13,12 @@ from kg.settings import Settings
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 #: A setting's text in the environment, and what it becomes.
-GIVEN = {
+GIVEN: dict[str, tuple[str, Any]] = {
     "home": ("/tmp/kg", Path("/tmp/kg")),
     "store": ("http://127.0.0.1:3030/sparql", "http://127.0.0.1:3030/sparql"),
     "token": ("secret", "secret"),
     "deadline": ("2.5", 2.5),
-    "memory": ("512", 512),
+    "memory": ("2048", 2048),
     "workers": ("3", 3),
 }
 
@@ -52,7 +53,7 @@ def test_setting_comes_from_the_environment(name: str, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", GIVEN)
 def test_flag_prevails_over_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text, value = GIVEN[name]
-    monkeypatch.setenv(variable(name), "7")
+    monkeypatch.setenv(variable(name), "7000")
     assert getattr(Settings.from_environment(**{name: text}), name) == value
 
 
@@ -84,12 +85,18 @@ def test_number_that_is_none_or_not_above_0_is_refused(name: str, text: str, mon
     with pytest.raises(BadRequest) as caught:
         Settings.from_environment()
     kind = "number" if name == "deadline" else "whole number"
-    assert str(caught.value) == f"{variable(name)} is {text!r}. It takes a {kind} above 0."
+    assert str(caught.value).startswith(f"{variable(name)} is {text!r}. It takes a {kind} above ")
 
 
 def test_whole_number_takes_no_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KG_WORKERS", "1.5")
     with pytest.raises(BadRequest, match="It takes a whole number above 0"):
+        Settings.from_environment()
+
+
+def test_memory_in_which_no_worker_could_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KG_MEMORY", "100")
+    with pytest.raises(BadRequest, match=r"KG_MEMORY is '100'\. It takes a whole number above \d{3,}\."):
         Settings.from_environment()
 
 

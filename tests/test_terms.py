@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kg.guard import with_escaped_dots
 from kg.terms import CONCEPT_KINDS, ENTITY_KINDS, ID, PREFIXES, TRADE, compact, expand, prologue
 
 names = st.builds(
@@ -21,11 +22,13 @@ def test_compact_name_expands_to_its_iri(iri: str) -> None:
     assert expand(compact(iri)) == iri
 
 
-@given(iri=names)
+@given(iri=names.filter(lambda iri: "%" not in iri and iri.count("#") < 2))
 def test_compact_name_is_what_sparql_and_turtle_read(iri: str) -> None:
     """Prefixed or in brackets, a name can be copied from our output into a query."""
-    (row,) = ox.Store().query(f"SELECT ({compact(iri)} AS ?x) {{}}", prefixes=PREFIXES)  # type: ignore[misc,union-attr]
-    assert row["x"] in (ox.NamedNode(iri), ox.Literal(iri)) or row["x"] is None
+    text = with_escaped_dots(f"SELECT ?x {{ VALUES ?x {{ {compact(iri)} }} }}")
+    rows = ox.Store().query(text, prefixes=PREFIXES)
+    assert isinstance(rows, ox.QuerySolutions)
+    assert [row["x"] for row in rows] == [ox.NamedNode(iri)]
 
 
 @given(text=st.text())
@@ -91,5 +94,5 @@ def test_prologue_declares_what_is_used_and_not_declared() -> None:
 
 
 def test_prologue_makes_a_text_stand_on_its_own() -> None:
-    text = "ASK { person:ryosei-akazawa a foaf:Person . ?p act-kind:x product:8703.23.01 }"
-    ox.Store().query(prologue(text) + text)
+    text = "ASK { person:ryosei-akazawa a foaf:Person . ?p product:87 product:8703.23.01 }"
+    ox.Store().query(with_escaped_dots(prologue(text) + text))

@@ -129,7 +129,7 @@ def iri(name: str) -> ox.NamedNode:
 
 
 #: What is taken out of the context (subject, predicate or None for all of the subject), and what the user adds.
-CHANGES = {
+CHANGES: dict[str, tuple[list[tuple[str, str | None]], str]] = {
     "a type that others rely on goes": ([("person:scott-bessent", "rdf:type")], ""),
     "a node that others rely on goes": ([("negotiation:us-jp", None)], ""),
     "the meeting of a participation goes": ([("meeting:us-jp-5", None)], ""),
@@ -155,7 +155,8 @@ def test_change_gets_the_results_of_validating_everything(small: Versions, befor
     def change(draft: Draft) -> None:
         for subject, predicate in gone:
             path = None if predicate is None else iri(predicate)
-            draft.remove(list(draft.store.quads_for_pattern(iri(subject), path, None, CONTEXT)))
+            quads: list[ox.Quad] = list(draft.store.quads_for_pattern(iri(subject), path, None, CONTEXT))
+            draft.remove(quads)
         draft.set_graph(USER, document(facts, "user", head="").quads)
 
     changed, everything = judge(small, change, {USER.value})
