@@ -15,7 +15,7 @@ from kg.engines import StoreReader
 from kg.errors import BadRequest, ParleyError, Refused
 from kg.loading import ensure_content
 from kg.questions import NamedQuestion, Questions
-from kg.store import Versions
+from kg.store import Versions, in_memory
 from kg.terms import PREFIXES, TRADE
 
 
@@ -50,7 +50,8 @@ def run(content: Content | None = None) -> Iterator[Result]:
             f"{outcome.record.quads:,} facts in {len(content.facts)} sources conform to the shapes; "
             f"{warnings} warnings, {len(outcome.report.contradictions)} contradictions between sources",
         )
-        with versions.reading() as (_, store):
+        with versions.reading() as (_, on_disk):
+            store = in_memory(on_disk)
             yield check_questions(content, store)
             yield check_terms_are_used(content, store)
             yield check_labels(store)

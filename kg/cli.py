@@ -114,7 +114,7 @@ def load(
         return
     if outcome.record:
         record = outcome.record
-        click.echo(f"Version {record.version}: {record.added:,} facts added, {record.removed:,} removed.")
+        click.echo(f"Version {record.version}: {record.added:,} added, {record.removed:,} removed.")
     else:
         click.echo("The facts conform. Nothing was changed." if dry_run else "Nothing to do: the graph holds all this.")
 

@@ -63,6 +63,9 @@ def solve(store: ox.Store, question: Question) -> ox.QuerySolutions | ox.QueryBo
 def write(store: ox.Store, question: Question, format: Format, output: IO[bytes]) -> None:
     """Evaluate and serialise the answer to `output` as it comes."""
     result = solve(store, question)
+    if isinstance(result, ox.QueryTriples) != (format.kind == "graph"):
+        # The engine reads CONSTRUCTWHERE as two words, the guard as none.
+        raise BadQuery("The form of the query is not clear.", "Put a space after SELECT, ASK, CONSTRUCT or DESCRIBE.")
     try:
         if isinstance(result, ox.QueryTriples):
             write_graph(result, format, output)

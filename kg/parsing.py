@@ -17,11 +17,19 @@ import pyoxigraph as ox
 from kg import formats
 from kg.errors import BadData, BadRequest, UnsupportedMedia
 from kg.formats import Format
-from kg.terms import PREFIXES, RDF_TYPE, SKOLEM, SOURCE, TRADE
+from kg.terms import PREFIXES, RDF_TYPE, SKOLEM, SOURCE, TRADE, compact
 
 if TYPE_CHECKING:
     from typing import IO
 
+_AXIOMS = {
+    PREFIXES[prefix] + name
+    for prefix, name in (
+        ("rdfs", "subClassOf"), ("rdfs", "subPropertyOf"), ("rdfs", "domain"), ("rdfs", "range"), ("owl", "inverseOf"),
+        ("owl", "propertyChainAxiom"), ("owl", "sameAs"), ("owl", "equivalentClass"), ("owl", "equivalentProperty"),
+        ("owl", "disjointWith"),
+    )
+}  # fmt: skip
 MAX_BYTES = 256 * 1024 * 1024
 _SLUG = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*\Z")
 _POSITION = re.compile(r"\AParser error (?:at|between) line (\d+)[^:]*: ")
@@ -114,12 +122,22 @@ class Document:
             raise BadData("A DOCTYPE is not allowed.", "Write the names out instead of entities.", file=self.name)
 
     def check_vocabulary(self, known: set[str]) -> None:
-        """Refuse names in our own namespace that the ontology does not have, with the nearest that it has.
+        """Refuse names in our own namespace that the ontology does not have, and axioms: those are the ontology's.
+
+        An axiom in a source would change what follows, and what is valid, for every other source.
 
         Raises:
-            BadData: at the first such name.
+            BadData: at the first such name or axiom; with the nearest name that the ontology has.
         """
         for line, quad in self._numbered:
+            subject = getattr(quad.subject, "value", "")
+            if quad.predicate.value in _AXIOMS or subject.startswith(TRADE):
+                said = f"{compact(subject)} {compact(quad.predicate.value)}"
+                message = f"{said}: a source states facts, not what terms mean."
+                raise BadData(message, "Leave it out; the ontology is changed in ontology/.", file=self.name, line=line)
+            if quad.predicate.value == RDF_TYPE and getattr(quad.object, "value", "").startswith(PREFIXES["owl"]):
+                message = f"A source cannot declare {compact(getattr(quad.object, 'value', ''))}."
+                raise BadData(message, "Use the classes and properties of the ontology.", file=self.name, line=line)
             names = [quad.predicate.value]
             if names[0] == RDF_TYPE:
                 names.append(getattr(quad.object, "value", ""))

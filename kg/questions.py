@@ -137,8 +137,10 @@ def refuse_unknown(answer: Table) -> None:
         NotFound: a value names nothing in the graph; says what may have been meant.
     """
     for parameter, iri, _ in answer.rows[:1]:
-        near = difflib.get_close_matches(iri.text, [known.text for _, _, known in answer.rows], n=3, cutoff=0.5)
-        hint = f"Did you mean {', '.join(near)}?" if near else ""
+        kind, _, name = iri.text.partition(":")
+        known = [cell.text.partition(":")[2] for _, _, cell in answer.rows]
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        hint = f"Did you mean {', '.join(f'{kind}:{n}' for n in near)}?" if near else ""
         raise NotFound(f"{parameter.text}: the graph knows no {iri.text}.", hint)
 
 

@@ -296,6 +296,13 @@ def _open(path: Path) -> ox.Store:
     return ox.Store(str(path))
 
 
+def in_memory(store: ox.Store) -> ox.Store:
+    """A copy that needs no disk, for reading several times faster."""
+    copy = ox.Store()
+    copy.bulk_extend(store)
+    return copy
+
+
 def _user() -> str:
     try:
         return getpass.getuser()

@@ -284,7 +284,8 @@ class _Locator:
         code = ox.Literal(name.removeprefix(kind))
         by_code = self._view.store.quads_for_pattern(None, ox.NamedNode(TRADE + "alpha3Code"), code, ox.DefaultGraph())
         near = [q.subject.value for q in by_code if isinstance(q.subject, ox.NamedNode)]
-        near = near or difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
+        local = [iri.removeprefix(kind) for iri in sorted(known)]
+        near = near or [kind + n for n in difflib.get_close_matches(name.removeprefix(kind), local, n=3, cutoff=0.5)]
         return f"The graph knows no {compact(name)}." + (
             f" Did you mean {', '.join(map(compact, near))}?" if near else ""
         )

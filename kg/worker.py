@@ -29,7 +29,7 @@ from kg import formats
 from kg.errors import ParleyError, Refused, Stopped
 from kg.evaluation import Question, in_deep_thread, write, write_graph
 from kg.settings import limit_memory
-from kg.store import Versions
+from kg.store import Versions, in_memory
 
 #: The head is sent with the first chunk, so that a failure before this many bytes is still a clean error.
 CHUNK = 64 * 1024
@@ -105,17 +105,11 @@ class _Current:
         if self._versions.current() != self._number:
             self._stack.close()
             self._number, on_disk = self._stack.enter_context(self._versions.reading())
-            self._store = _in_memory(on_disk) if self._small() else on_disk
+            self._store = in_memory(on_disk) if self._small() else on_disk
         return self._number, self._store
 
     def _small(self) -> bool:
         return self._number > 0 and self._versions.record(self._number).quads <= IN_MEMORY
-
-
-def _in_memory(store: ox.Store) -> ox.Store:
-    copy = ox.Store()
-    copy.bulk_extend(store)
-    return copy
 
 
 class Worker:

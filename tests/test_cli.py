@@ -197,7 +197,7 @@ def test_rate_that_is_not_known_says_so(shipped_home: Path) -> None:
 
 def test_load_tells_the_version_and_history_lists_it(home: Path, notes: Path) -> None:
     result = kg(home, "load", str(notes), "--message", "My notes")
-    assert (result.returncode, result.stdout) == (0, "Version 2: 18 facts added, 0 removed.\n")
+    assert (result.returncode, result.stdout) == (0, "Version 2: 18 added, 0 removed.\n")
     assert result.stderr.startswith(f"{notes}:")
     assert "warning: source:my-notes trade:grade:" in result.stderr
     assert done(home, "history").splitlines()[0].endswith("  My notes")
@@ -213,7 +213,7 @@ def test_load_into_a_named_graph_and_merge(home: Path, notes: Path) -> None:
     more = home.parent / "more.ttl"
     more.write_text(turtle("rate:us-232-autos-jp-15 trade:percent 17.0 .", head=""))
     result = kg(home, "load", str(more), "--graph", "source:other", "--merge")
-    assert result.stdout == "Version 3: 1 facts added, 0 removed.\n"
+    assert result.stdout == "Version 3: 1 added, 0 removed.\n"
     assert "contradiction: rate:us-232-autos-jp-15 trade:percent: 17 says source:other" in result.stderr
 
 

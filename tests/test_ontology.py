@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rdflib import OWL, RDF, RDFS, SKOS, Graph, Literal, URIRef
+from rdflib import OWL, RDF, RDFS, SH, SKOS, Graph, Literal, URIRef
 from rdflib.term import Node
 
 from kg import __version__
@@ -112,3 +112,14 @@ def test_alignments_relate_our_terms_to_those_of_others() -> None:
     for ours, theirs in pairs:
         assert ours in known or str(ours).startswith(ONTOLOGY_GRAPH), ours
         assert not str(theirs).startswith(TRADE)
+
+
+def test_every_property_of_a_fact_asks_for_the_type_of_its_subject() -> None:
+    """A shape targets the subjects of each property that sources state, so that no node goes unjudged."""
+    shapes = Graph(bind_namespaces="none")
+    for path in CONTENT.shapes:
+        shapes.parse(path)
+    targets = {str(target) for target in shapes.objects(None, SH.targetSubjectsOf)}
+    derived = {TRADE + name for name in ("concerns", "holdsOffice", "tookPartIn")}
+    annotations = {term for term in PROPERTIES if (URIRef(term), RDF.type, OWL.AnnotationProperty) in MAIN}
+    assert targets == set(PROPERTIES) - derived - annotations

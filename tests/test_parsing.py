@@ -257,3 +257,20 @@ def test_shipped_facts_use_known_terms_only() -> None:
     }
     for graph, path in CONTENT.facts.items():
         Document.from_file(path, graph).check_vocabulary(known)
+
+
+@pytest.mark.parametrize(
+    "axiom",
+    [
+        "trade:Rate rdfs:subClassOf trade:Tariff .",
+        "<urn:A> rdfs:subClassOf <urn:B> .",
+        "country:JP owl:sameAs country:US .",
+        "trade:covers a owl:FunctionalProperty .",
+        "<urn:p> a owl:TransitiveProperty .",
+        '<urn:p> rdfs:label "x"@en ; owl:inverseOf trade:covers .',
+    ],
+)
+def test_axioms_of_a_source_are_refused(axiom: str) -> None:
+    """They would change what follows from the facts of all other sources."""
+    with pytest.raises(BadData, match="a source states facts|A source cannot declare"):
+        document(turtle(axiom, head="")).check_vocabulary(KNOWN | {"https://w3id.org/parley/ontology#covers"})

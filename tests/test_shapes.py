@@ -32,6 +32,7 @@ NO_CONSTRAINT = {
     SH.severity,
     SH.property,
     SH.targetClass,
+    SH.targetSubjectsOf,
     SH.qualifiedValueShape,
 }
 
@@ -94,6 +95,8 @@ def aimed(shapes: Graph, data: Graph, case: Graph) -> Graph:
     types = {kind for node in case.subjects(unique=True) for kind in data.objects(node, RDF.type)}
     classes = {ancestor for kind in types for ancestor in data.transitive_objects(kind, RDFS.subClassOf)}
     targeting = [shape for shape, target in shapes.subject_objects(SH.targetClass) if target in classes]
+    stating = set(case.predicates(unique=True))
+    targeting += {shape for shape, target in shapes.subject_objects(SH.targetSubjectsOf) if target in stating}
     nodes: set[Node] = set()
     for shape in targeting:
         nodes.update(node for node in shapes.transitive_objects(shape, None) if node is not None)
@@ -191,7 +194,7 @@ def test_report_is_named_after_its_worst_result(report: Path) -> None:
 
 
 def test_each_case_has_a_shape_and_each_shape_a_valid_case(shapes: Graph) -> None:
-    names = {local(shape) for shape in shapes.subjects(SH.targetClass)}
+    names = {local(s) for kind in (SH.targetClass, SH.targetSubjectsOf) for s in shapes.subjects(kind)}
     assert {path.parent.name for path in VALID} == names
     assert {path.parent.name for path in CASES.glob("*/*")} == names
 
