@@ -113,9 +113,11 @@ class TestWorkers:
 
 
 def _is_dead(pid: int) -> bool:
-    """Gone, or waiting for its parent to take note."""
+    """Gone, or waiting for its parent to take note with the last of its threads ended."""
+    process = Path(f"/proc/{pid}")
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        threads = len(list((process / "task").iterdir()))
+        return threads <= 1 and (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
 

@@ -167,8 +167,10 @@ def test_numbers_of_any_spelling_load_once(home: Path) -> None:
     """The engine keeps numbers by value and gives 25.0 back as 25: a file is no change for that."""
     facts = (
         "rate:us-232-autos-jp-15 trade:percent 15.0 .\n"
-        'commitment:test-a trade:amount 0550.50 . commitment:test-b trade:amount "+7"^^xsd:integer .\n'
-        'commitment:test-c trade:amount 1.0e3 . commitment:test-d trade:announcedOn "2025-06-07Z"^^xsd:date .\n'
+        "claim:econotimes-1712525-auto-tariff-24 trade:claimedValue 0550.50 .\n"
+        'claim:econotimes-1712525-up-to-50 trade:claimedValue "+7"^^xsd:integer .\n'
+        "claim:econotimes-1712525-some-progress trade:claimedValue 1.0e3 .\n"
+        'claim:econotimes-1712525-friday trade:claimedValue "2025-06-07Z"^^xsd:date .\n'
     )
     assert put(home, facts).record is not None
     assert put(home, facts).record is None
