@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -54,6 +55,8 @@ class _Process:
                 [*self._command, str(theirs.fileno()), *self._tail],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                # glibc would set aside half a gigabyte of addresses for its threads, out of the memory limit.
+                env={**os.environ, "MALLOC_ARENA_MAX": "1"},
             )
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
 
