@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kg import formats
 from kg.errors import BadQuery, BadRequest, NotFound, StoreFailure
-from kg.questions import NamedQuestion, Parameter, Questions, parse
+from kg.questions import NamedQuestion, Parameter, Questions, parse, refuse_unknown
+from kg.results import Table
 from kg.terms import CONCEPT_KINDS, ENTITY_KINDS, PREFIXES, SOURCE
+from tests.conftest import Asker
 from tests.sources import CONTENT
 
 HEADER = """#+ title: Test
@@ -208,3 +211,18 @@ def test_shipped_question_reads_well(shipped: NamedQuestion) -> None:
     for parameter in shipped.parameters:
         assert parameter.description, parameter.name
         assert parameter.term(parameter.example)
+
+
+def test_name_that_the_graph_does_not_know_is_refused_with_the_nearest(graph: Asker) -> None:
+    def lookup(**given: str) -> Table:
+        names = Questions(CONTENT)["rounds"].unknown_names(given)
+        assert names is not None
+        return Table.from_json(graph.reader.answer(names, formats.ROWS[0]))
+
+    refuse_unknown(lookup(negotiation="us-jp"))
+    with pytest.raises(NotFound, match=r"negotiation: the graph knows no negotiation:us-jpn\. .*negotiation:us-jp\?"):
+        refuse_unknown(lookup(negotiation="us-jpn"))
+
+
+def test_question_without_names_looks_none_up() -> None:
+    assert Questions(CONTENT)["deadlines"].unknown_names({"from": "2025-07-01"}) is None

@@ -284,3 +284,23 @@ def test_what_holds_of_every_rate(reader: StoreReader, inquiry: Inquiry) -> None
     assert len(applied) == len(parts)
     assert all(part["reason"] for part in answer["excluded"])
     assert bool(answer["sources"]) == bool(parts or answer["excluded"])
+
+
+def test_total_is_not_known_for_an_origin_whose_duties_the_graph_does_not_hold_in_full(reader: StoreReader) -> None:
+    answer = explain(reader, Inquiry("US", "SG", "9401.61.40", "2025-09-01"))
+    assert (answer["total"], [c["contribution"] for c in answer["components"]]) == (None, [0, 10])
+    assert answer["reason"] == (
+        "The graph does not hold all duties of US on goods of SG: those it holds are listed, without a total."
+    )
+
+
+def test_tariff_in_force_without_a_rate_for_the_origin_is_a_reason_not_to_know(reader: StoreReader) -> None:
+    """The baseline leaves out the countries that have rates of their own; those are not in the graph."""
+    answer = explain(reader, Inquiry("US", "KR", "9401.61.40", "2025-09-01"))
+    assert [c["form"] for c in answer["components"]] == ["ordinary"]
+    assert "holds no rate of the US reciprocal tariff for these goods from this origin" in answer["reason"]
+
+
+def test_tariff_that_has_lapsed_is_no_reason_not_to_know(reader: StoreReader) -> None:
+    answer = explain(reader, Inquiry("US", "JP", CAR, "2026-09-29"))
+    assert (answer["total"], "reason" in answer) == (15, False)
