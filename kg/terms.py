@@ -17,12 +17,12 @@ SKOLEM: Final = ROOT + ".well-known/genid/"
 ENTITY_KINDS: Final = (
     "country", "person", "body", "office", "tenure", "product", "tariff", "rate", "exemption", "act", "effect",
     "negotiation", "round", "meeting", "participation", "statement", "proposal", "event", "agreement", "commitment",
-    "implementation", "deadline", "claim", "correction",
+    "implementation", "deadline", "claim", "correction", "duty-part", "dossier", "gap",
 )  # fmt: skip
 #: Kinds of concept, one scheme each (see ontology/schemes.ttl).
 CONCEPT_KINDS: Final = (
     "form", "status", "authority", "stance", "act-kind", "effect-kind", "source-kind", "grade", "subject",
-    "body-kind", "meeting-kind", "product-scheme",
+    "body-kind", "meeting-kind", "product-scheme", "condition",
 )  # fmt: skip
 
 PREFIXES: Final[dict[str, str]] = {
