@@ -10,7 +10,7 @@ import pyoxigraph as ox
 from kg.errors import BadRequest, NotFound
 from kg.evaluation import write_graph
 from kg.formats import Format
-from kg.terms import ENTAILED_GRAPH, expand
+from kg.terms import DERIVED_GRAPHS, expand
 
 
 def export(store: ox.Store, graph: str | None, format: Format, output: IO[bytes]) -> None:
@@ -38,7 +38,7 @@ def export(store: ox.Store, graph: str | None, format: Format, output: IO[bytes]
 
 
 def _graphs(store: ox.Store) -> list[ox.NamedNode]:
-    names = (g for g in store.named_graphs() if isinstance(g, ox.NamedNode) and g.value != ENTAILED_GRAPH)
+    names = (g for g in store.named_graphs() if isinstance(g, ox.NamedNode) and g.value not in DERIVED_GRAPHS)
     return sorted(names, key=lambda g: g.value)
 
 

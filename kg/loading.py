@@ -14,7 +14,7 @@ from kg.errors import BadRequest, Refused
 from kg.parsing import Document
 from kg.report import Report
 from kg.store import Draft, Record, Versions
-from kg.terms import ENTAILED_GRAPH, ONTOLOGY_GRAPH, TRADE
+from kg.terms import DERIVED_GRAPHS, ONTOLOGY_GRAPH, TRADE
 
 Mode = Literal["replace", "merge"]
 Progress = Callable[[str], None]
@@ -110,7 +110,7 @@ def _shipped_before(versions: Versions) -> set[str]:
         if record.content != edition:
             graphs.update(record.graphs)
             edition = record.content
-    return graphs - {ENTAILED_GRAPH}
+    return graphs - DERIVED_GRAPHS
 
 
 def _finish(
@@ -136,9 +136,11 @@ def _finish(
 
 def _derive(draft: Draft, progress: Progress) -> None:
     from kg.reasoning import derive
+    from kg.view import overrule
 
     progress("deriving")
     derive(draft)
+    overrule(draft)
 
 
 def _validate(draft: Draft, content: Content, documents: Iterable[Document]) -> Report:
@@ -159,7 +161,7 @@ def _by_graph(documents: Iterable[Document]) -> dict[str, list[ox.Quad]]:
 
 
 def _writable(graph: str) -> None:
-    if graph in (ENTAILED_GRAPH, ONTOLOGY_GRAPH) or graph.startswith(ONTOLOGY_GRAPH + "/"):
+    if graph in (*DERIVED_GRAPHS, ONTOLOGY_GRAPH) or graph.startswith(ONTOLOGY_GRAPH + "/"):
         raise BadRequest(f"The graph {graph} is not written by hand.", "Facts go into a graph of their own source.")
 
 

@@ -16,7 +16,7 @@ from kg.errors import NotFound, ParleyError
 from kg.evaluation import Question
 from kg.questions import refuse_unknown
 from kg.results import Cell, Table
-from kg.terms import ENTAILED_GRAPH, ID, ROOT, SOURCE, TRADE, compact
+from kg.terms import DERIVED_GRAPHS, ID, ROOT, SOURCE, TRADE, compact
 
 if TYPE_CHECKING:
     from kg.graph import Graph
@@ -43,7 +43,7 @@ _BARE_SAMPLE = "SELECT * { ?subject ?predicate ?object } LIMIT 20"
 _FACTS = """
 SELECT ?property ?propertyLabel ?value ?valueLabel ?source ?sourceLabel {
     GRAPH ?source { <IRI> ?property ?value }
-    FILTER(?source != <ENTAILED>)
+    FILTER(?source NOT IN (DERIVED))
     OPTIONAL { ?property rdfs:label ?propertyLabel FILTER(LANG(?propertyLabel) = "en") }
     OPTIONAL { ?value rdfs:label ?valueLabel FILTER(LANG(?valueLabel) = "en") }
     OPTIONAL { ?source dcterms:title ?sourceLabel FILTER(LANG(?sourceLabel) = "en") }
@@ -133,7 +133,9 @@ class Pages:
 
     async def entity(self, iri: str) -> HTMLResponse:
         """What is said of an entity, by whom, and what mentions it."""
-        facts = await self._table(_FACTS.replace("ENTAILED", ENTAILED_GRAPH).replace("IRI>", iri + ">"))
+        facts = await self._table(
+            _FACTS.replace("DERIVED", ", ".join(f"<{g}>" for g in sorted(DERIVED_GRAPHS))).replace("IRI>", iri + ">")
+        )
         mentions = await self._table(_MENTIONS.replace("IRI>", iri + ">"))
         return self._entity(iri, "What the sources say", facts, mentions)
 

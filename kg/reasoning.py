@@ -19,7 +19,7 @@ import pyoxigraph as ox
 
 from kg.engines import StoreReader
 from kg.errors import BadRequest
-from kg.terms import ENTAILED_GRAPH, PREFIXES, RDF_TYPE, SKOLEM
+from kg.terms import DERIVED_GRAPHS, ENTAILED_GRAPH, PREFIXES, RDF_TYPE, SKOLEM
 from kg.view import View
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def derive(draft: Draft) -> None:
     asserted = {
         ox.Triple(q.subject, q.predicate, q.object)
         for q in draft.store
-        if q.graph_name not in (graph, ox.DefaultGraph())
+        if isinstance(q.graph_name, ox.NamedNode) and q.graph_name.value not in DERIVED_GRAPHS
     }
     known = ox.Store()
     known.extend(ox.Quad(*triple) for triple in asserted)

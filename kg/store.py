@@ -34,12 +34,12 @@ from typing import IO, Any
 import pyoxigraph as ox
 
 from kg.errors import Conflict, NotFound, StoreFailure
-from kg.terms import ENTAILED_GRAPH
+from kg.terms import DERIVED_GRAPHS
 
 FORMAT = 1
 #: Versions kept; older databases go, unless a reader holds them. Records and change sets stay.
 KEEP = 20
-_ENTAILED = ox.NamedNode(ENTAILED_GRAPH)
+_DERIVED = {ox.NamedNode(iri) for iri in DERIVED_GRAPHS}
 _FOLDERS = ("versions", "records", "changes", "locks", "staging")
 
 
@@ -251,7 +251,7 @@ class Draft:
             return None
         home, number = self._versions.home, self.base + 1
         previous = self._versions.record(self.base).quads if self.base else 0
-        added, removed = (sum(q.graph_name != _ENTAILED for q in quads) for quads in (self.added, self.removed))
+        added, removed = (sum(q.graph_name not in _DERIVED for q in quads) for quads in (self.added, self.removed))
         record = Record(
             version=number,
             at=datetime.now(UTC).isoformat(timespec="seconds"),

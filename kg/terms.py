@@ -11,6 +11,9 @@ ID: Final = ROOT + "id/"
 SOURCE: Final = ROOT + "source/"
 ONTOLOGY_GRAPH: Final = ROOT + "ontology"
 ENTAILED_GRAPH: Final = ROOT + "graph/entailed"
+OVERRULED_GRAPH: Final = ROOT + "graph/overruled"
+#: What Parley works out itself on each commit; no source says it.
+DERIVED_GRAPHS: Final = frozenset((ENTAILED_GRAPH, OVERRULED_GRAPH))
 SKOLEM: Final = ROOT + ".well-known/genid/"
 
 #: Kinds of entity; each is a path segment under `ID` and a prefix in queries and Turtle.
@@ -28,6 +31,7 @@ CONCEPT_KINDS: Final = (
 PREFIXES: Final[dict[str, str]] = {
     "trade": TRADE,
     "source": SOURCE,
+    "graph": ROOT + "graph/",
     **{kind: f"{ID}{kind}/" for kind in ENTITY_KINDS + CONCEPT_KINDS},
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
     "rdfs": "http://www.w3.org/2000/01/rdf-schema#",

@@ -23,7 +23,7 @@ import pyoxigraph as ox
 
 from kg.parsing import Document
 from kg.report import Contradiction, Finding, Report
-from kg.terms import ENTAILED_GRAPH, ID, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, TRADE, compact
+from kg.terms import DERIVED_GRAPHS, ID, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, TRADE, compact
 from kg.view import View
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def _affected(draft: Draft, view: View, inverse: set[str]) -> set[ox.NamedNode]:
     These are the subjects of changed triples; what they point or pointed to by a property that a shape looks back
     along; and whatever points to a node that lost something, since it may rely on the type that is gone.
     """
-    entailed = ox.NamedNode(ENTAILED_GRAPH)
-    changed = [q for q in draft.added | draft.removed if q.graph_name != entailed]
+    derived = {ox.NamedNode(iri) for iri in DERIVED_GRAPHS}
+    changed = [q for q in draft.added | draft.removed if q.graph_name not in derived]
     nodes = {q.subject for q in changed} | {q.object for q in changed if q.predicate.value in inverse}
     for subject in {q.subject for q in changed}:
         for predicate in inverse:

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pyoxigraph as ox
 
-from kg.terms import ENTAILED_GRAPH, PREFIXES
+from kg.terms import DERIVED_GRAPHS, OVERRULED_GRAPH, PREFIXES
 
+if TYPE_CHECKING:
+    from kg.store import Draft
+
+_OVERRULED = ox.NamedNode(OVERRULED_GRAPH)
+#: What the rank of a source depends on.
+_RANKING = {PREFIXES["dcterms"] + "issued", PREFIXES["dcterms"] + "type"}
+_PRECEDENCE = PREFIXES["trade"] + "precedence"
+_FUNCTIONAL = ox.NamedNode(PREFIXES["owl"] + "FunctionalProperty")
+_COARSE = {PREFIXES["xsd"] + "gYear", PREFIXES["xsd"] + "gYearMonth"}
 _RANK = """
 SELECT ?source ?precedence ?issued {
     ?source dcterms:issued ?issued ; dcterms:type ?kind . ?kind trade:precedence ?precedence
@@ -35,7 +45,7 @@ class View:
     def quads(self, subject: ox.NamedNode) -> Iterator[ox.Quad]:
         """What the sources assert of a node: neither entailments nor the merged copy."""
         for quad in self.store.quads_for_pattern(subject, None, None, None):
-            if getattr(quad.graph_name, "value", ENTAILED_GRAPH) != ENTAILED_GRAPH:
+            if isinstance(quad.graph_name, ox.NamedNode) and quad.graph_name.value not in DERIVED_GRAPHS:
                 yield quad
 
     def prevailing(self, graphs: Iterable[str]) -> str:
@@ -53,3 +63,54 @@ class View:
                 graphs = own & stated.keys() or {self.prevailing(stated)}
             for graph in graphs:
                 yield from stated[graph]
+
+    def overruled(self, subject: ox.NamedNode) -> Iterator[ox.Quad]:
+        """The values of a node that a source gives and a prevailing one contradicts, as quads of their own graph.
+
+        Of a month and a day in that month, which both may be right, the month gives way.
+        """
+        values: dict[ox.NamedNode, dict[str, set[ox.NamedNode | ox.Literal]]] = defaultdict(lambda: defaultdict(set))
+        for quad in self.quads(subject):
+            if quad.predicate.value in self.functional:
+                values[quad.predicate][quad.graph_name.value].add(quad.object)  # type: ignore[union-attr, arg-type]
+        for predicate, stated in values.items():
+            given = set().union(*stated.values())
+            if len(given) == 1:
+                continue
+            coarse = {v for v in given if any(_within(other, v) for other in given)}
+            exact = {graph: said - coarse for graph, said in stated.items() if said - coarse}
+            for value in given - exact[self.prevailing(exact)]:
+                yield ox.Quad(subject, predicate, value, _OVERRULED)
+
+
+def overrule(draft: Draft) -> None:
+    """Bring the graph of overruled values up to date: what a query leaves out to hear the prevailing source alone.
+
+    The cost follows the change, unless the change is one to the rank of sources or to what has one value only.
+    """
+    view = View(draft.store)
+    changed = draft.added | draft.removed
+    subjects = {q.subject for q in changed if q.predicate.value in view.functional}
+    for graph in _reranked(view, changed):
+        subjects |= {q.subject for q in draft.store.quads_for_pattern(None, None, None, graph)}
+    for subject in subjects:
+        if isinstance(subject, ox.NamedNode):
+            present = set(draft.store.quads_for_pattern(subject, None, None, _OVERRULED))
+            wanted = set(view.overruled(subject))
+            draft.remove(present - wanted)
+            draft.add(wanted - present)
+
+
+def _reranked(view: View, changed: Iterable[ox.Quad]) -> set[ox.NamedNode]:
+    """The graphs of the sources whose rank a change may have turned; all if it is to a kind or to the ontology."""
+    touched = {q.subject for q in changed if q.predicate.value in _RANKING}
+    if any(q.predicate.value == _PRECEDENCE or q.object == _FUNCTIONAL for q in changed):
+        return {ox.NamedNode(iri) for iri in view.ranks}
+    return {s for s in touched if isinstance(s, ox.NamedNode)}
+
+
+def _within(day: ox.NamedNode | ox.Literal, month: ox.NamedNode | ox.Literal) -> bool:
+    """Whether a literal gives a day (or month) within the month (or year) that the other gives."""
+    if not (isinstance(day, ox.Literal) and isinstance(month, ox.Literal)):
+        return False
+    return month.datatype.value in _COARSE and day.value.startswith(month.value + "-")
