@@ -311,8 +311,14 @@ def _question_routes(app: FastAPI) -> None:
         origin: Annotated[str, Query(description="ISO code of the origin.", examples=["JP"])],
         product: Annotated[str, Query(description="HS or HTS code.", examples=["8703.23.01"])],
         on: Annotated[str, Query(description="Day of entry.", examples=["2025-06-07"])],
+        knownOn: Annotated[  # noqa: N803, as in the named questions
+            str, Query(description="Answer as known on this day; by default as the law stands now.")
+        ] = "",
+        condition: Annotated[
+            tuple[str, ...], Query(description="Conditions of entry that the goods meet, such as usmca or korus.")
+        ] = (),
     ) -> Response:
-        return JSONResponse(await graph.rate(Inquiry(importer, origin, product, on)))
+        return JSONResponse(await graph.rate(Inquiry(importer, origin, product, on, knownOn, condition)))
 
 
 def _described(question: Any) -> dict[str, Any]:

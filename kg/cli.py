@@ -203,9 +203,16 @@ def _pair(parameter: str) -> tuple[str, str]:
 @click.option("--origin", required=True, help="Code of the country of origin, such as JP.")
 @click.option("--product", required=True, help="HS or HTS code, with or without dots.")
 @click.option("--on", required=True, help="Day of entry, as YYYY-MM-DD.")
+@click.option("--known-on", default="", help="Answer as known on this day; default: the law as it stands now.")
+@click.option(
+    "--condition",
+    "conditions",
+    multiple=True,
+    help="A condition of entry that the goods meet, such as usmca or korus; may be given again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def rate(settings: Settings, importer: str, origin: str, product: str, on: str, as_json: bool) -> None:
+def rate(settings: Settings, /, as_json: bool, **inquired: Any) -> None:
     """Explain the duty rate on a product from an origin on a day.
 
     Example: kg rate --importer US --origin JP --product 8703.23.01 --on 2025-06-07
@@ -213,7 +220,7 @@ def rate(settings: Settings, importer: str, origin: str, product: str, on: str, 
     from kg.rates import Inquiry, explain
     from kg.results import rate_text
 
-    inquiry = Inquiry(importer, origin, product, on)
+    inquiry = Inquiry(**inquired)
     answer = _read(settings, lambda reader: explain(reader, inquiry))
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False, indent=2))

@@ -1,46 +1,51 @@
 """Explain the duty rate on one product from one origin on one day, component by component.
 
-The rules are data: which tariff covers what, for whom, from when, in which form, and what is exempt from it. This
-module gathers them for one inquiry, lets the prevailing source speak where sources differ, and adds up.
+The rules are data (see `kg.rules`): which tariff covers what, for whom, from when, in which form, and what is exempt
+from it. This module adds up.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from kg.errors import BadRequest, NotFound
-from kg.terms import ENTAILED_GRAPH, PREFIXES, TRADE
+from kg.errors import BadRequest
+from kg.rules import Rule, Rules, slug, text_of
+from kg.terms import PREFIXES
 
 if TYPE_CHECKING:
     from kg.engines import Reader, Row
 
-_COUNTRY, _PRODUCT = PREFIXES["country"], PREFIXES["product"]
-_ALL_ORIGINS, _ALL_GOODS = _COUNTRY + "ALL", _PRODUCT + "ALL"
 _CODE = re.compile(r"\d{2}(?:\d{2}(?:\d{2}(?:\d{2}(?:\d{2})?)?)?)?\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Inquiry:
-    """Who imports what from where on which day. Countries by code, the product by HS/HTS code, the day as ISO date."""
+    """Who imports what from where on which day, as known on which day, and which conditions of entry the goods meet.
+
+    Countries by code, the product by HS/HTS code, days as ISO dates, conditions by the last part of their IRI.
+    Without `known_on` the law is taken as it stands now, with all that was changed for the past.
+    """
 
     importer: str
     origin: str
     product: str
     on: str
+    known_on: str = ""
+    conditions: tuple[str, ...] = ()
 
     @property
     def day(self) -> str:
         """Raises: BadRequest: `on` is no ISO date."""
-        try:
-            return date.fromisoformat(self.on).isoformat()
-        except ValueError:
-            raise BadRequest(f"on={self.on!r} is not a day.", "Give an ISO date such as 2025-06-07.") from None
+        return _day("on", self.on)
+
+    @property
+    def known_day(self) -> str:
+        """Raises: BadRequest: `known_on` is no ISO date."""
+        return _day("knownOn", self.known_on) if self.known_on else ""
 
     def country(self, which: str) -> str:
         """The IRI of importer or origin. Raises: BadRequest: it is no code."""
@@ -48,7 +53,14 @@ class Inquiry:
         code = given.upper()
         if not re.fullmatch(r"[A-Z]{2,}", code):
             raise BadRequest(f"{which}={given!r} is not a country code.", "Give an ISO code such as US, JP or EU.")
-        return _COUNTRY + code
+        return PREFIXES["country"] + code
+
+
+def _day(name: str, given: str) -> str:
+    try:
+        return date.fromisoformat(given).isoformat()
+    except ValueError:
+        raise BadRequest(f"{name}={given!r} is not a day.", "Give an ISO date such as 2025-06-07.") from None
 
 
 def product_codes(text: str) -> list[str]:
@@ -69,311 +81,181 @@ def product_codes(text: str) -> list[str]:
 
 
 @dataclass
-class _Rule:
-    """A rate or an exemption: the prevailing values of its properties, and the sources that state them."""
+class _Findings:
+    """What the rules come to: the rates that apply by tariff, what is set aside, and why something is not known."""
 
-    iri: str
-    values: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    applied: list[tuple[str, Rule]] = field(default_factory=list)
+    excluded: list[dict[str, str]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
     sources: set[str] = field(default_factory=set)
 
-    def one(self, name: str) -> str | None:
-        return next(iter(self.values.get(name, ())), None)
 
-    def holds_on(self, day: str) -> bool:
-        begin, end = self.one("from"), self.one("until")
-        return begin is not None and begin <= day and (end is None or day <= end)
-
-    def fits(self, name: str, among: Sequence[str]) -> int | None:
-        """How near the rule's limit is (0: the thing itself), len(among) without one, None if it does not fit."""
-        limits = self.values.get(name)
-        if not limits:
-            return len(among)
-        return min((among.index(v) for v in limits if v in among), default=None)
-
-
-class _Case:
-    """The rules that an inquiry touches, read once."""
-
-    def __init__(self, reader: Reader, inquiry: Inquiry) -> None:
-        self._reader = reader
-        self.day = inquiry.day
-        importer, origin = self.importer, self.origin = inquiry.country("importer"), inquiry.country("origin")
-        codes = product_codes(inquiry.product)
-        self._check_known({"importer": importer, "origin": origin})
-        self.origins = [origin, *self._column(f"SELECT ?o {{ <{origin}> trade:memberOf ?o }}"), _ALL_ORIGINS]
-        self.products = self._products([_PRODUCT + code for code in codes])
-        self.tariffs = self._tariffs(importer)
-        self.rates = self._rules(f"""
-            {{ {_values("onProduct", self.products)} ?rule trade:onProduct ?onProduct ; trade:rateOf ?tariff }} UNION
-            {{ ?rule trade:rateOf ?tariff FILTER NOT EXISTS {{ ?rule trade:onProduct ?any }} }}""")
-        self.exemptions = self._rules("?rule trade:exempts ?tariff")
-        self._exempt: dict[str, _Rule | None] = {}
-        self._effects: dict[str, set[str]] | None = None
-
-    def _column(self, text: str) -> list[str]:
-        return [str(next(iter(row.values())).value) for row in self._reader.rows(_with_prefixes(text))]
-
-    def _check_known(self, countries: dict[str, str]) -> None:
-        known = set(self._column(f"SELECT ?c {{ {_values('c', countries.values())} ?c a trade:TradeParty }}"))
-        for name, iri in countries.items():
-            if iri not in known:
-                code = iri.removeprefix(_COUNTRY)
-                raise NotFound(
-                    f"{name}={code} is no country that the graph knows.", "Give an ISO code such as US, JP or EU."
-                )
-
-    def _products(self, given: list[str]) -> list[str]:
-        """The codes given and all that is broader in the graph, nearest first."""
-        text = f"SELECT ?a ?b {{ {_values('code', given)} ?code skos:broader* ?a . ?a skos:broader ?b }}"
-        broader: dict[str, list[str]] = defaultdict(list)
-        for row in self._reader.rows(_with_prefixes(text)):
-            broader[str(row["a"].value)].append(str(row["b"].value))
-        found = dict.fromkeys(given)
-        queue = list(given)
-        while queue:
-            for parent in sorted(broader[queue.pop(0)]):
-                if parent not in found:
-                    found[parent] = None
-                    queue.append(parent)
-        found.pop(_ALL_GOODS, None)
-        return [*found, _ALL_GOODS]
-
-    def _tariffs(self, importer: str) -> dict[str, Row]:
-        text = f"""
-            SELECT DISTINCT ?tariff ?label ?authority ?authorityLabel {{
-                {_values("product", self.products)} {_values("origin", self.origins)}
-                ?tariff trade:imposedBy <{importer}> ; trade:covers ?product ; trade:appliesToOrigin ?origin ;
-                    rdfs:label ?label ; trade:restsOn ?authority .
-                ?authority rdfs:label ?authorityLabel .
-                FILTER(LANG(?label) = "en" && LANG(?authorityLabel) = "en")
-                FILTER NOT EXISTS {{ {_values("out", self.origins)} ?tariff trade:exceptOrigin ?out }}
-            }} ORDER BY ?tariff ?authority"""
-        return {str(row["tariff"].value): row for row in self._reader.rows(_with_prefixes(text))}
-
-    def _rules(self, pattern: str) -> dict[str, list[_Rule]]:
-        """Tariff to its rules; where sources differ on a functional property, the prevailing value."""
-        if not self.tariffs:
-            return {}
-        text = f"""
-            SELECT DISTINCT ?tariff ?rule ?property ?value ?source ?functional ?precedence ?issued {{
-                {_values("tariff", self.tariffs)}
-                {pattern}
-                GRAPH ?source {{ ?rule ?property ?value }}
-                FILTER(?source != <{ENTAILED_GRAPH}>)
-                BIND(EXISTS {{ ?property a owl:FunctionalProperty }} AS ?functional)
-                OPTIONAL {{ ?source dcterms:type/trade:precedence ?precedence ; dcterms:issued ?issued }}
-            }}"""
-        stated: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
-        for row in self._reader.rows(_with_prefixes(text)):
-            stated[_text(row, "tariff"), _text(row, "rule")][_text(row, "property")].append(row)
-        rules: dict[str, list[_Rule]] = defaultdict(list)
-        for (tariff, iri), properties in sorted(stated.items()):
-            rule = _Rule(iri)
-            for name, rows in properties.items():
-                if not name.startswith(TRADE) and name != PREFIXES["rdfs"] + "label":
-                    continue
-                for row in _prevailing(rows):
-                    rule.values[name.removeprefix(TRADE).removeprefix(PREFIXES["rdfs"])].append(_text(row, "value"))
-                    rule.sources.add(_text(row, "source"))
-            rules[tariff].append(rule)
-        return rules
-
-    def rate(self, tariff: str) -> _Rule | None:
-        """The rate of a tariff for these goods on this day: for the nearest origin, then the nearest product."""
-        best: tuple[tuple[int, int], _Rule] | None = None
-        for rule in self.rates.get(tariff, ()):
-            origin, product = rule.fits("onOrigin", self.origins), rule.fits("onProduct", self.products)
-            if origin is None or product is None or not rule.holds_on(self.day) or rule.one("supersededBy"):
-                continue
-            if any(o in self.origins for o in rule.values.get("exceptOrigin", [])):
-                continue
-            if best is None or (origin, product) < best[0]:
-                best = (origin, product), rule
-        return best[1] if best else None
-
-    def exemption(self, tariff: str) -> _Rule | None:
-        """The exemption that takes these goods out of a tariff on this day, if one does."""
-        if tariff not in self._exempt:
-            self._exempt[tariff] = None  # two tariffs that yield to each other: the first asked for stays
-            self._exempt[tariff] = next((r for r in self.exemptions.get(tariff, ()) if self._exempts(r)), None)
-        return self._exempt[tariff]
-
-    def _exempts(self, rule: _Rule) -> bool:
-        if not rule.holds_on(self.day):
-            return False
-        if rule.fits("covers", self.products) is None or rule.fits("onOrigin", self.origins) is None:
-            return False
-        favoured = rule.values.get("inFavourOf", [])
-        return not favoured or any(self.rate(t) and not self.exemption(t) for t in favoured)
-
-    def in_force(self, tariff: str) -> bool:
-        """Whether acts have enacted the tariff by this day and none has ended it.
-
-        A tariff whose known rates have all run out has lapsed by its own terms.
-        """
-        rates = self.rates.get(tariff, [])
-        if rates and not any(rule.holds_on(self.day) for rule in rates):
-            return False
-        if self._effects is None:
-            text = f"""
-                SELECT ?tariff ?kind {{
-                    {_values("tariff", self.tariffs)} VALUES ?kind {{ effect-kind:enacts effect-kind:ends }}
-                    ?effect trade:affects ?tariff ; trade:effectKind ?kind ; trade:from ?from .
-                    FILTER(STR(?from) <= "{self.day}")
-                }}"""
-            self._effects = defaultdict(set)
-            for row in self._reader.rows(_with_prefixes(text)):
-                self._effects[_text(row, "tariff")].add(_slug(_text(row, "kind")))
-        return self._effects[tariff] == {"enacts"}
-
-    def holds_all_duties(self) -> bool:
-        """Whether the graph says of itself that it holds every duty of the importer on goods of the origin."""
-        text = f"SELECT ?o {{ {_values('o', self.origins)} <{self.importer}> trade:holdsDutiesOn ?o }}"
-        return bool(self._column(text))
-
-    def open_scopes(self) -> list[Row]:
-        """Measures with a rate on this day whose scope is a list without members, so that nobody can tell."""
-        text = """
-            SELECT DISTINCT ?tariff ?label {
-                ?tariff trade:covers ?list ; rdfs:label ?label .
-                FILTER NOT EXISTS { ?tariff trade:covers/^skos:broader ?member }
-                FILTER NOT EXISTS { ?list skos:notation ?code }
-                ?rate trade:rateOf ?tariff ; trade:from ?from . OPTIONAL { ?rate trade:until ?until }
-                FILTER(LANG(?label) = "en" && STR(?from) <= "DAY" && (!BOUND(?until) || STR(?until) >= "DAY"))
-            } ORDER BY ?tariff"""
-        return self._reader.rows(_with_prefixes(text.replace("DAY", self.day)))
-
-    def acts(self, iris: Iterable[str]) -> dict[str, str]:
-        text = f"""
-            SELECT ?act ?label ?id {{ {_values("act", iris)} ?act rdfs:label ?label .
-            OPTIONAL {{ ?act eli:id_local ?id }}
-            FILTER(LANG(?label) = "en") }}"""
-        rows = self._reader.rows(_with_prefixes(text))
-        return {_text(r, "act"): ": ".join(filter(None, (_text(r, "id"), _text(r, "label")))) for r in rows}
-
-
-def _weigh(case: _Case) -> tuple[list[tuple[str, _Rule]], list[dict[str, str]], list[str], set[str]]:
-    """The rates that apply by tariff, the tariffs set aside, the reasons for not knowing, and the sources of it all."""
-    applied: list[tuple[str, _Rule]] = []
-    excluded: list[dict[str, str]] = []
-    reasons: list[str] = []
-    sources: set[str] = set()
-    for tariff, row in case.tariffs.items():
-        rate, label = case.rate(tariff), _text(row, "label")
-        if rate is None and not case.in_force(tariff):
+def _weigh(rules: Rules) -> _Findings:
+    found = _Findings()
+    for tariff, row in rules.tariffs.items():
+        rates, label = rules.rate(tariff), text_of(row, "label")
+        if not rates and not rules.in_force(tariff):
             continue
-        exemption = case.exemption(tariff)
+        exemption = rules.exemption(tariff)
         if exemption is not None:
             reason = exemption.one("label") or "An exemption applies."
-            excluded.append({"measure": tariff, "label": label, "reason": reason, "exemption": exemption.iri})
-            sources |= exemption.sources
-        elif rate is None:
-            reasons.append(f"The graph holds no rate of the {label} for these goods from this origin on this day.")
+            found.excluded.append({"measure": tariff, "label": label, "reason": reason, "exemption": exemption.iri})
+            found.sources |= exemption.sources
+        elif not rates:
+            found.reasons.append(
+                f"The graph holds no rate of the {label} for these goods from this origin on this day."
+            )
+        elif len({(rate.one("form"), rate.one("percent"), rate.one("dutyText")) for rate in rates}) > 1:
+            names = ", ".join(slug(rate.iri) for rate in rates)
+            found.reasons.append(f"The graph holds more than one rate of the {label} for these goods: {names}.")
         else:
-            applied.append((tariff, rate))
-            sources |= rate.sources
-    return applied, excluded, reasons, sources
+            found.applied.append((tariff, rates[0]))
+            found.sources |= rates[0].sources
+    return found
 
 
 def explain(reader: Reader, inquiry: Inquiry) -> dict[str, Any]:
     """The rate in percent of the customs value, with its components, what was set aside and why, and the sources.
 
-    `total` is None, with a `reason`, where the graph does not know: no ordinary rate, or one that is no percentage.
+    `total` is None, with a `reason`, where the graph does not know: no ordinary rate, one that is no percentage, or
+    something that the graph says it lacks. `byAuthority` adds up the components that rest on one authority, and
+    `conditions` are rates and exemptions that would hold if the goods met a condition of entry.
 
     Raises:
-        BadRequest: a code or a day is malformed.
+        BadRequest: a code, a day or a condition is malformed.
         NotFound: the graph does not know the importer or the origin.
     """
-    case = _Case(reader, inquiry)
-    applied, excluded, reasons, sources = _weigh(case)
-    if not case.holds_all_duties():
-        pair = f"{inquiry.importer.upper()} on goods of {inquiry.origin.upper()}"
-        reasons.append(f"The graph does not hold all duties of {pair}: those it holds are listed, without a total.")
-    ordinary, reason = _ordinary(applied)
-    acts = case.acts({act for _, rate in applied for act in rate.values.get("setBy", [])})
-    components = [_component(case.tariffs[tariff], rate, ordinary, acts) for tariff, rate in applied]
-    components.sort(key=lambda c: (c["form"] != "ordinary", c["from"], c["measure"]))
-    if reason:
-        reasons.insert(0, reason)
-    elif unknown := next((c for c in components if c["contribution"] is None), None):
-        reasons.append(f"The {unknown['label']} is {unknown['duty']!r} on these goods, which is no percentage.")
+    codes = product_codes(inquiry.product)
+    rules = Rules(reader, inquiry, codes)
+    found = _weigh(rules)
+    ordinary, reason = _ordinary(found.applied)
+    parts = rules.duty_parts(rate for _, rate in found.applied)
+    labels = rules.labels({act for _, rate in found.applied for act in rate.values.get("setBy", ())})
+    components = [_component(rules.tariffs[t], rate, ordinary, labels, parts) for t, rate in found.applied]
+    components.sort(key=lambda c: (c["form"] not in _BASE, c["from"], c["measure"]))
+    reasons = [*([reason] if reason else []), *found.reasons, *_doubts(rules, inquiry, components, found.excluded)]
     total = None if reasons else sum((Decimal(str(c["contribution"])) for c in components), Decimal(0))
     answer: dict[str, Any] = {
         "importer": inquiry.importer,
         "origin": inquiry.origin,
-        "product": product_codes(inquiry.product)[0],
-        "on": case.day,
+        "product": codes[0],
+        "on": rules.day,
+        "knownOn": inquiry.known_day or None,
         "total": None if total is None else _number(total),
         "unit": "percent",
         "components": components,
-        "excluded": excluded,
-        "sources": sorted(sources),
+        "byAuthority": _by_authority(components),
+        "excluded": found.excluded,
+        "conditions": _conditions(rules),
+        "sources": sorted(found.sources),
         "notes": [
-            f"{_text(row, 'label')}: the graph does not hold the codes that it covers; these goods may be among them."
-            for row in case.open_scopes()
+            f"{label}: the graph does not hold the codes that it covers; these goods may be among them."
+            for label in rules.open_scopes()
         ],
     }
     return {**answer, "reason": " ".join(reasons)} if reasons else answer
 
 
-def _ordinary(applied: list[tuple[str, _Rule]]) -> tuple[Decimal | None, str]:
+_BASE = ("ordinary", "specific", "compound")
+
+
+def _ordinary(applied: list[tuple[str, Rule]]) -> tuple[Decimal | None, str]:
     """The ordinary rate, or None and why it is not known."""
     for _, rate in applied:
-        if _slug(rate.one("form")) == "ordinary":
-            percent = rate.one("percent")
-            return (Decimal(percent), "") if percent else (None, "The ordinary duty on these goods is no percentage.")
-    specific = next((r for _, r in applied if _slug(r.one("form")) in ("specific", "compound")), None)
-    if specific is not None:
-        return None, f"The duty {specific.one('dutyText')!r} on these goods is no percentage."
+        if slug(rate.one("form")) == "ordinary":
+            return Decimal(rate.one("percent") or 0), ""
+    base = next((rate for _, rate in applied if slug(rate.one("form")) in _BASE), None)
+    if base is not None:
+        return (
+            None,
+            f"The ordinary duty on these goods is {base.one('dutyText')!r}, which is no percentage of the value.",
+        )
     return None, "The graph holds no ordinary rate for these goods on this day."
 
 
-def _component(row: Row, rate: _Rule, ordinary: Decimal | None, acts: dict[str, str]) -> dict[str, Any]:
-    form, percent, act = _slug(rate.one("form")), rate.one("percent"), rate.one("setBy") or ""
-    share: Decimal | None = Decimal(percent) if percent else None
+def _doubts(
+    rules: Rules, inquiry: Inquiry, components: list[dict[str, Any]], excluded: list[dict[str, str]]
+) -> list[str]:
+    """Why the sum of the components may not be the whole rate, as far as the graph says so of itself."""
+    doubts = []
+    idle = {c["measure"] for c in components if c["contribution"] == 0} | {e["measure"] for e in excluded}
+    for tariff, gaps in rules.gaps.items():
+        if tariff not in idle:  # a gap in what adds nothing, or is set aside, changes nothing
+            doubts += [gap.one("label") or "" for gap in gaps]
+    if not rules.holds_all_duties():
+        pair = f"{inquiry.importer.upper()} on goods of {inquiry.origin.upper()}"
+        doubts.append(f"The graph does not hold all duties of {pair}: those it holds are listed, without a total.")
+    return list(dict.fromkeys(doubts))
+
+
+def _component(
+    row: Row, rate: Rule, ordinary: Decimal | None, labels: dict[str, str], parts: dict[str, Row]
+) -> dict[str, Any]:
+    form, percent, act = slug(rate.one("form")), rate.one("percent"), rate.one("setBy") or ""
+    share: Decimal | None = Decimal(percent) if percent and form != "compound" else None
     if form == "all-in" and share is not None:
         share = None if ordinary is None else max(Decimal(0), share - ordinary)
-    return {
-        "measure": _text(row, "tariff"),
-        "label": _text(row, "label"),
+    component = {
+        "measure": text_of(row, "tariff"),
+        "label": text_of(row, "label"),
         "form": form,
         "rate": _number(Decimal(percent)) if percent else None,
         "duty": rate.one("dutyText") or f"{percent} %",
         "contribution": None if share is None else _number(share),
         "act": act,
-        "actLabel": acts.get(act, ""),
-        "authority": _text(row, "authority"),
-        "authorityLabel": _text(row, "authorityLabel"),
+        "actLabel": labels.get(act, ""),
+        "authority": text_of(row, "authority"),
+        "authorityLabel": text_of(row, "authorityLabel"),
         "from": rate.one("from"),
         "until": rate.one("until"),
         "rateLine": rate.iri,
     }
+    amounts = [
+        {
+            "amount": _number(Decimal(text_of(parts[p], "amount"))),
+            "currency": text_of(parts[p], "currency"),
+            "perUnit": text_of(parts[p], "unit"),
+        }
+        for p in rate.values.get("hasDutyPart", ())
+        if p in parts
+    ]
+    return {**component, "amounts": amounts} if amounts else component
 
 
-def _prevailing(rows: list[Row]) -> list[Row]:
-    """Of the values that sources give for one property: all, or those of the prevailing source if it has one value."""
-    if _text(rows[0], "functional") != "true":
-        return rows
-    best = max(rows, key=lambda r: (int(_text(r, "precedence") or 0), _text(r, "issued"), _text(r, "source")))
-    return [best]
+def _by_authority(components: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The contributions added up by authority, in the order of the components; None where one is not known."""
+    shares: dict[tuple[str, str], Decimal | None] = {}
+    for c in components:
+        key, share = (c["authority"], c["authorityLabel"]), c["contribution"]
+        before = shares.get(key, Decimal(0))
+        shares[key] = None if before is None or share is None else before + Decimal(str(share))
+    return [
+        {"authority": iri, "label": label, "contribution": None if share is None else _number(share)}
+        for (iri, label), share in shares.items()
+    ]
 
 
-def _with_prefixes(text: str) -> str:
-    from kg.terms import prologue
+def _conditions(rules: Rules) -> list[dict[str, str]]:
+    """What would change if the goods met a condition that the inquiry does not name."""
+    unmet = rules.unmet()
+    labels = rules.labels({condition for _, rule in unmet for condition in rule.values["onCondition"]})
+    entries = [
+        {
+            "condition": slug(condition),
+            "label": labels.get(condition, ""),
+            "measure": tariff,
+            "measureLabel": text_of(rules.tariffs[tariff], "label"),
+            "effect": _effect(rule),
+        }
+        for tariff, rule in unmet
+        for condition in rule.values["onCondition"]
+    ]
+    return sorted(entries, key=lambda e: (e["condition"], e["measure"], e["effect"]))
 
-    return prologue(text) + text
 
-
-def _values(variable: str, iris: Iterable[str]) -> str:
-    return f"VALUES ?{variable} {{ {' '.join(f'<{iri}>' for iri in iris)} }}"
-
-
-def _text(row: Row, name: str) -> str:
-    return str(row[name].value) if name in row else ""
-
-
-def _slug(iri: str | None) -> str:
-    return (iri or "").rsplit("/", 1)[-1]
+def _effect(rule: Rule) -> str:
+    form = slug(rule.one("form"))
+    return f"{form} {rule.one('dutyText') or rule.values['percent'][0] + ' %'}" if form else "exempt"
 
 
 def _number(value: Decimal) -> float | int:

@@ -91,7 +91,8 @@ def _widths(table: Table) -> list[int]:
 def rate_text(answer: dict[str, Any]) -> str:
     """An explained rate (see `kg.rates.explain`) as lines of text."""
     total = "not known" if answer["total"] is None else f"{answer['total']:g} %"
-    lines = [f"{answer['product']} from {answer['origin']} into {answer['importer']} on {answer['on']}: {total}"]
+    known = f", as known on {answer['knownOn']}" if answer["knownOn"] else ""
+    lines = [f"{answer['product']} from {answer['origin']} into {answer['importer']} on {answer['on']}{known}: {total}"]
     if answer.get("reason"):
         lines.append(f"  {answer['reason']}")
     for part in answer["components"]:
@@ -100,6 +101,10 @@ def rate_text(answer: dict[str, Any]) -> str:
         lines.append(f"  + {share:>5}  {part['label']} ({part['form']} {part['duty']}, from {part['from']}{until})")
         lines.append(f"           {part['actLabel']}; {part['authorityLabel']}")
     lines += [f"  set aside: {part['label']}: {part['reason']}" for part in answer["excluded"]]
+    lines += [
+        f"  if {entry['label']} ({entry['condition']}): {entry['measureLabel']} {entry['effect']}"
+        for entry in answer["conditions"]
+    ]
     lines += [f"  note: {note}" for note in answer["notes"]]
     lines += [f"  source: {source}" for source in answer["sources"]]
     return "\n".join(lines)

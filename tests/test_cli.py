@@ -192,7 +192,7 @@ def test_rate_is_explained_for_people_and_for_programs(shipped_home: Path) -> No
 
 def test_rate_that_is_not_known_says_so(shipped_home: Path) -> None:
     text = done(shipped_home, *CAR[:-3], "2206.00.45", "--on", "2025-06-07")
-    assert ": not known\n  The duty '3¢/liter' on these goods is no percentage." in text
+    assert ": not known\n  The ordinary duty on these goods is '3¢/liter', which is no percentage of the value." in text
 
 
 def test_load_tells_the_version_and_history_lists_it(home: Path, notes: Path) -> None:

@@ -171,7 +171,7 @@ def test_duty_that_is_no_percentage_has_no_total_and_is_printed(
 ) -> None:
     answer = japan(reader, product, "2025-06-07")
     assert answer["total"] is None
-    assert answer["reason"].startswith(f"The duty '{duty}")
+    assert answer["reason"].startswith(f"The ordinary duty on these goods is '{duty}")
     ordinary = answer["components"][0]
     assert (ordinary["form"], ordinary["rate"], ordinary["contribution"]) == (form, None, None)
     assert ordinary["duty"].startswith(duty)
@@ -191,7 +191,7 @@ def test_specific_duty_of_a_user_has_no_total_and_is_printed(home: Path) -> None
     with Versions(home).reading() as (_, store):
         answer = japan(StoreReader(store), "0406.90.99", "2025-06-07")
     assert answer["total"] is None
-    assert answer["reason"] == "The duty '$1.509/kg' on these goods is no percentage."
+    assert answer["reason"] == "The ordinary duty on these goods is '$1.509/kg', which is no percentage of the value."
 
 
 def test_word_of_a_weaker_source_does_not_change_the_rate(home: Path) -> None:
