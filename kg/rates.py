@@ -156,7 +156,7 @@ def explain(reader: Reader, inquiry: Inquiry) -> dict[str, Any]:
     return {**answer, "reason": " ".join(reasons)} if reasons else answer
 
 
-_BASE = ("ordinary", "specific", "compound")
+_BASE = ("ordinary", "specific", "compound", "in-words")
 
 
 def _ordinary(applied: list[tuple[str, Rule]]) -> tuple[Decimal | None, str]:

@@ -4,8 +4,8 @@ Sources may disagree, a source may not contradict itself. So the facts of a sour
 its own word for every functional property it states, and the prevailing word of the other sources for the rest.
 Sources that do not contradict each other share a view, which keeps the number of pySHACL runs small.
 
-pySHACL sees a plain rdflib graph with the changed focus nodes, the nodes they point to and those that point to them:
-the shapes use predicates and one-step inverse paths only.
+Nodes that surely conform are screened out first (see `kg.screening`). Of the rest pySHACL sees a plain rdflib graph,
+with the nodes they point to and those that point to them: the shapes use predicates and one-step inverse paths only.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import pyoxigraph as ox
 
 from kg.parsing import Document
 from kg.report import Contradiction, Finding, Report
+from kg.screening import Term, screen
 from kg.terms import DERIVED_GRAPHS, ID, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, TRADE, compact
 from kg.view import View
 
@@ -33,26 +34,71 @@ if TYPE_CHECKING:
 
 _SH = PREFIXES["sh"]
 _NAMED_GRAPH = ox.NamedNode("http://www.w3.org/ns/sparql-service-description#NamedGraph")
+_SUBCLASS = PREFIXES["rdfs"] + "subClassOf"
+_NOTHING_FOUND = f"@prefix sh: <{_SH}> .\n\n[] a sh:ValidationReport ;\n    sh:conforms true .\n"
 _SEVERITY = {"Violation": "violation", "Warning": "warning", "Info": "info"}
 
 
 def validate(draft: Draft, shapes: list[Path], documents: Iterable[Document] = ()) -> Report:
     """Judge the changes of a draft. `documents` are the files they came from, for file and line in the report."""
-    view = View(draft.store)
-    shapes_graph = _shapes_graph(tuple(shapes))
-    inverse = _inverse_paths(shapes_graph)
+    view, screened = View(draft.store), screen(tuple(shapes))
+    inverse = screened.inverse_paths
     findings: dict[Finding, None] = {}
     turtle: list[str] = []
     for graphs, nodes in _batches(view, draft.changed_graphs, _affected(draft, view, inverse)):
-        data, unnamed = _data_graph(view, graphs, nodes, inverse), _without_document(view, graphs)
+        scene, unnamed = _Scene(view, graphs), _without_document(view, graphs)
+        flagged = {node for node in nodes if not screened.passes(scene, node, scene.properties(node))}
+        if not flagged | unnamed:
+            continue
+        data = _data_graph(view, graphs, flagged, inverse)
         for graph in unnamed:
             data.add((_term(graph), _term(ox.NamedNode(RDF_TYPE)), _term(_NAMED_GRAPH)))
+        shapes_graph = _shapes_graph(tuple(shapes))
         results = _run(data, shapes_graph)
-        _drop_others(results, nodes | unnamed)
+        _drop_others(results, flagged | unnamed)
         turtle.append(results.serialize(format="turtle"))
         findings.update(dict.fromkeys(_findings(results, shapes_graph)))
     located = _Locator(view, draft.changed_graphs, list(documents)).locate(findings)
-    return Report(located, _contradictions(view, draft), "\n".join(turtle))
+    return Report(located, _contradictions(view, draft), "\n".join(turtle) or _NOTHING_FOUND)
+
+
+class _Scene:
+    """The facts as the sources of one batch see them, for the screen."""
+
+    def __init__(self, view: View, own: set[str]) -> None:
+        self._view, self._own = view, own
+        self._described: dict[Term, dict[str, list[Term]]] = {}
+        self._superclasses: dict[str, set[str]] = {}
+
+    def _describe(self, node: Term) -> dict[str, list[Term]]:
+        if node not in self._described:
+            found: dict[str, dict[Term, None]] = defaultdict(dict)
+            for quad in self._view.description(node, self._own) if isinstance(node, ox.NamedNode) else ():
+                found[quad.predicate.value][quad.object] = None
+            self._described[node] = {predicate: list(values) for predicate, values in found.items()}
+        return self._described[node]
+
+    def properties(self, node: ox.NamedNode) -> Iterable[str]:
+        return self._describe(node)
+
+    def values(self, node: Term, predicate: str) -> list[Term]:
+        return self._describe(node).get(predicate, [])
+
+    def subjects(self, predicate: str, node: Term) -> list[Term]:
+        pointing = {q.subject for q in _merged(self._view, None, predicate, node)}
+        return [subject for subject in pointing if node in self.values(subject, predicate)]
+
+    def superclasses(self, kind: str) -> set[str]:
+        """The class and all above it."""
+        if kind not in self._superclasses:
+            found, queue = {kind}, [kind]
+            while queue:
+                for quad in _merged(self._view, ox.NamedNode(queue.pop()), _SUBCLASS, None):
+                    if isinstance(quad.object, ox.NamedNode) and quad.object.value not in found:
+                        found.add(quad.object.value)
+                        queue.append(quad.object.value)
+            self._superclasses[kind] = found
+        return self._superclasses[kind]
 
 
 def _affected(draft: Draft, view: View, inverse: set[str]) -> set[ox.NamedNode]:
@@ -126,7 +172,7 @@ def _data_graph(view: View, own: set[str], focus: set[ox.NamedNode], inverse: se
             pointing = _merged(view, None, predicate, node)
             nodes.update(q.subject for q in pointing if isinstance(q.subject, ox.NamedNode))
     quads = [quad for node in nodes for quad in view.description(node, own)]
-    quads += _merged(view, None, PREFIXES["rdfs"] + "subClassOf", None)
+    quads += _merged(view, None, _SUBCLASS, None)
     graph = rdflib.Graph(bind_namespaces="none")
     for quad in quads:
         graph.add((_term(quad.subject), _term(quad.predicate), _term(quad.object)))
@@ -168,12 +214,6 @@ def _shapes_graph(files: tuple[Path, ...]) -> rdflib.Graph:
     for file in files:
         graph.parse(file, format="turtle")
     return graph
-
-
-def _inverse_paths(shapes: rdflib.Graph) -> set[str]:
-    import rdflib
-
-    return {str(path) for path in shapes.objects(None, rdflib.URIRef(_SH + "inversePath"))}
 
 
 def _run(data: rdflib.Graph, shapes: rdflib.Graph) -> rdflib.Graph:
@@ -300,7 +340,7 @@ def _contradictions(view: View, draft: Draft) -> list[Contradiction]:
         if not isinstance(subject, ox.NamedNode):
             continue
         quads = [q for q in view.quads(subject) if q.predicate == predicate]
-        for a in quads:
+        for a in quads if len(quads) > 1 else ():
             for b in quads:
                 one, other = a.graph_name.value, b.graph_name.value  # type: ignore[union-attr]
                 if a.object == b.object or one == other or one not in changed or (other in changed and other < one):

@@ -28,11 +28,12 @@ SELECT ?source ?precedence ?issued {
 
 @dataclass
 class View:
-    """The facts of a store by subject, and the rank of their sources."""
+    """The facts of a store by subject, read once, and the rank of their sources."""
 
     store: ox.Store
     functional: set[str] = field(init=False)
     ranks: dict[str, tuple[int, str]] = field(init=False)
+    _quads: dict[ox.NamedNode, list[ox.Quad]] = field(init=False, default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         rows = self.store.query("SELECT ?p { ?p a owl:FunctionalProperty }", prefixes=PREFIXES)
@@ -42,11 +43,15 @@ class View:
             rank = (int(row["precedence"].value), row["issued"].value)
             self.ranks[row["source"].value] = max(rank, self.ranks.get(row["source"].value, rank))
 
-    def quads(self, subject: ox.NamedNode) -> Iterator[ox.Quad]:
-        """What the sources assert of a node: neither entailments nor the merged copy."""
-        for quad in self.store.quads_for_pattern(subject, None, None, None):
-            if isinstance(quad.graph_name, ox.NamedNode) and quad.graph_name.value not in DERIVED_GRAPHS:
-                yield quad
+    def quads(self, subject: ox.NamedNode) -> list[ox.Quad]:
+        """What the sources assert of a node: neither what Parley derived nor the merged copy."""
+        if subject not in self._quads:
+            self._quads[subject] = [
+                quad
+                for quad in self.store.quads_for_pattern(subject, None, None, None)
+                if isinstance(quad.graph_name, ox.NamedNode) and quad.graph_name.value not in DERIVED_GRAPHS
+            ]
+        return self._quads[subject]
 
     def prevailing(self, graphs: Iterable[str]) -> str:
         """The source that counts among several: by kind, then the later one, then by name."""
