@@ -9,12 +9,13 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
-from kg import __version__, formats, problems
+from kg import __version__, describing, formats, problems
+from kg.catalogue import Catalogue
 from kg.envelope import Envelope
 from kg.errors import (
     BadRequest,
@@ -24,20 +25,30 @@ from kg.errors import (
     UnsupportedMedia,
 )
 from kg.evaluation import Question
-from kg.formats import Format
 from kg.graph import Graph
 from kg.incoming import read_body, read_form, read_iri, read_seconds, read_text, wants_page
 from kg.pages import Pages, check_names
 from kg.parsing import MAX_BYTES
-from kg.pool import Answer
 from kg.rates import Inquiry
+from kg.replies import (
+    TheGraph,
+    ThePages,
+    Wanted,
+    choose,
+    graph_of,
+    holds,
+    is_true,
+    pages_of,
+    require_graph,
+    stream,
+    whole_graph,
+)
 from kg.results import Table
-from kg.terms import ID, ONTOLOGY_GRAPH, ROOT, SOURCE
+from kg.terms import ID, ROOT, SOURCE
 
 GraphName = Annotated[
     list[str] | None, Query(alias="graph", description="The graph's IRI; `default` alone: all sources merged.")
 ]
-Wanted = Annotated[str, Query(alias="format", description="A format by name, instead of the Accept header.")]
 _DESCRIPTION = """Parley holds facts about trade talks and tariffs as one RDF graph, every fact with its source.
 Ask in SPARQL, or ask a named question. Writes need a bearer token. Errors are `application/problem+json`."""
 _MAX_QUERY_BYTES = 4_000_000
@@ -62,25 +73,15 @@ def create_app(graph: Graph) -> FastAPI:
         redoc_url=None,
         static_url="/docs/static",
     )
-    app.state.graph, app.state.pages = graph, Pages(graph)
+    app.state.graph, app.state.pages, app.state.catalogue = graph, Pages(graph), Catalogue(graph)
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD", "POST"], expose_headers=["Parley-Version"]
     )
     app.add_middleware(Envelope)
     problems.install(app)
-    for route in (_sparql_routes, _graph_routes, _question_routes, _entity_routes, _service_routes):
+    for route in (_sparql_routes, _graph_routes, _question_routes, _entity_routes, describing.routes, _service_routes):
         route(app)
     return app
-
-
-def _graph(request: Request) -> Graph:
-    graph: Graph = request.app.state.graph
-    return graph
-
-
-def _pages(request: Request) -> Pages:
-    pages: Pages = request.app.state.pages
-    return pages
 
 
 _BEARER = HTTPBearer(auto_error=False, description="The server's token, for writes.")
@@ -88,7 +89,7 @@ _BEARER = HTTPBearer(auto_error=False, description="The server's token, for writ
 
 def _writer(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)] = None) -> Graph:
     """The graph, for a request that may write."""
-    graph = _graph(request)
+    graph = graph_of(request)
     if graph.refusal:
         raise Forbidden("This server is read-only.", graph.refusal)
     if given is None or not hmac.compare_digest(given.credentials.strip().encode(), graph.token.encode()):
@@ -96,20 +97,7 @@ def _writer(request: Request, given: Annotated[HTTPAuthorizationCredentials | No
     return graph
 
 
-TheGraph = Annotated[Graph, Depends(_graph)]
-ThePages = Annotated[Pages, Depends(_pages)]
 Writer = Annotated[Graph, Depends(_writer)]
-
-
-def _choose(request: Request, wanted: str, among: tuple[Format, ...]) -> Format:
-    if wanted:
-        return formats.named(wanted, among)
-    return formats.negotiate(request.headers.get("accept", ""), among)
-
-
-def _stream(answer: Answer, form: Format) -> StreamingResponse:
-    headers = {"Parley-Version": str(answer.head["version"])}
-    return StreamingResponse(answer.chunks, media_type=form.content_type, headers=headers)
 
 
 # --- SPARQL ---------------------------------------------------------------------------------------------------------
@@ -167,12 +155,12 @@ async def _answer(
     if len(queries) != 1:
         raise BadRequest(f"There are {len(queries)} queries in the request.", "Give exactly one as `query`.")
     question = Question(queries[0], tuple(map(read_iri, default)), tuple(map(read_iri, named)))
-    graph, pages = _graph(request), _pages(request)
+    graph, pages = graph_of(request), pages_of(request)
     if wanted == "html" or (not wanted and wants_page(request)):
         answer = await graph.query(question, question.answers_with[0], timeout)
         return pages.answer("Answer", question, await answer.read())
-    form = _choose(request, wanted, question.answers_with)
-    return _stream(await graph.query(question, form, timeout), form)
+    form = choose(request, wanted, question.answers_with)
+    return stream(await graph.query(question, form, timeout), form)
 
 
 # --- graphs ---------------------------------------------------------------------------------------------------------
@@ -187,10 +175,10 @@ def _graph_routes(app: FastAPI) -> None:
             answer = await graph.query(Question(_LIST_GRAPHS), formats.ROWS[0])
             table = Table.from_json(await answer.read())
             if wants_page(request):
-                return _pages(request).table("Graphs", table)
+                return pages_of(request).table("Graphs", table)
             return JSONResponse([{"graph": row[0].iri, "facts": int(row[1].text)} for row in table.rows])
         iri = _target(request, graph_iri)
-        return await _whole_graph(request, graph, iri, format)
+        return await whole_graph(request, graph, iri, format)
 
     @app.put(
         "/graphs",
@@ -213,28 +201,8 @@ def _graph_routes(app: FastAPI) -> None:
     @app.delete("/graphs", tags=["Graphs"], summary="Remove a graph, if no other fact relies on it")
     async def graphs_delete(request: Request, graph: Writer, graph_iri: GraphName = None) -> Response:
         iri = _target(request, graph_iri)
-        await _require_graph(graph, iri)
+        await require_graph(graph, iri)
         return JSONResponse(await graph.remove(iri))
-
-
-async def _whole_graph(request: Request, graph: Graph, iri: str, wanted: str) -> Response:
-    form = _choose(request, wanted, formats.GRAPHS)
-    await _require_graph(graph, iri)
-    return _stream(await graph.graph(iri, form), form)
-
-
-async def _require_graph(graph: Graph, iri: str) -> None:
-    if not await _holds(graph, iri):
-        raise NotFound(f"There is no graph {iri}.", "GET /graphs lists them.")
-
-
-async def _holds(graph: Graph, iri: str) -> bool:
-    """Whether there is such a graph; the default graph ("") always is."""
-    return not iri or await _is_true(graph, f"ASK {{ GRAPH <{iri}> {{ ?s ?p ?o }} }}")
-
-
-async def _is_true(graph: Graph, ask: str) -> bool:
-    return b"true" in await (await graph.query(Question(ask), formats.ROWS[2])).read()
 
 
 _TEXT = {"schema": {"type": "string"}}
@@ -259,7 +227,7 @@ def _target(request: Request, graphs: list[str] | None) -> str:
     if "default" in request.query_params:
         if graphs:
             raise BadRequest("The request names both a graph and the default graph.", "Give one of them.")
-        if request.method != "GET" and not _graph(request).bare:
+        if request.method != "GET" and not graph_of(request).bare:
             raise BadRequest("The default graph is the merge of all sources.", "Write to a source: ?graph=IRI.")
         return ""
     if not graphs or len(graphs) != 1:
@@ -276,7 +244,7 @@ async def _load(request: Request, graph: Graph, iri: str, mode: str) -> Response
         raise UnsupportedMedia(
             f"Facts cannot be read from {content_type or 'a body without Content-Type'}.", f"Send one of: {offered}."
         )
-    existed = await _holds(graph, iri)
+    existed = await holds(graph, iri)
     outcome = await graph.load(await read_body(request, MAX_BYTES), form, iri, mode)
     return JSONResponse(outcome, 201 if outcome["commit"] and not existed else 200)
 
@@ -299,10 +267,10 @@ def _question_routes(app: FastAPI) -> None:
         given = {key: value for key, value in request.query_params.items() if key != "format"}
         if wants_page(request):
             return await pages.ask(named, given)
-        form = _choose(request, format, formats.ROWS)
+        form = choose(request, format, formats.ROWS)
         bound = named.bind(given)
         await check_names(graph, named, given)
-        return _stream(await graph.query(bound, form), form)
+        return stream(await graph.query(bound, form), form)
 
     @app.get("/rate", tags=["Questions"], summary="The duty rate on a product from an origin on a day, explained")
     async def rate(
@@ -346,31 +314,17 @@ def _entity_routes(app: FastAPI) -> None:
         iri = read_iri(SOURCE + path)
         if wants_page(request):
             return await pages.source(iri)
-        return await _whole_graph(request, graph, iri, format)
-
-    @app.get("/ontology", tags=["Entities"], summary="The ontology")
-    async def ontology(request: Request, graph: TheGraph, pages: ThePages, format: Wanted = "") -> Response:
-        if wants_page(request):
-            answer = await graph.graph(ONTOLOGY_GRAPH, formats.GRAPHS[0])
-            return pages.text("The ontology", (await answer.read()).decode())
-        return await _whole_graph(request, graph, ONTOLOGY_GRAPH, format)
-
-    @app.get("/shapes", tags=["Entities"], summary="The shapes that facts must conform to, in Turtle")
-    async def shapes(request: Request, graph: TheGraph, pages: ThePages) -> Response:
-        text = "\n".join(path.read_text("utf-8") for path in graph.content.shapes)
-        if wants_page(request):
-            return pages.text("The shapes", text)
-        return Response(text, media_type=formats.GRAPHS[0].content_type)
+        return await whole_graph(request, graph, iri, format)
 
 
 async def _describe(request: Request, graph: Graph, pages: Pages, iri: str, wanted: str) -> Response:
     iri = read_iri(iri)
     if wants_page(request):
         return await pages.entity(iri)
-    form = _choose(request, wanted, formats.GRAPHS)
-    if not await _is_true(graph, f"ASK {{ <{iri}> ?p ?o }}"):
+    form = choose(request, wanted, formats.GRAPHS)
+    if not await is_true(graph, f"ASK {{ <{iri}> ?p ?o }}"):
         raise NotFound(f"The graph knows no {iri.removeprefix(ROOT)}.", "Ask /questions or /sparql for what it knows.")
-    return _stream(await graph.query(Question(f"CONSTRUCT WHERE {{ <{iri}> ?p ?o }}"), form), form)
+    return stream(await graph.query(Question(f"CONSTRUCT WHERE {{ <{iri}> ?p ?o }}"), form), form)
 
 
 # --- the service itself ---------------------------------------------------------------------------------------------

@@ -12,15 +12,18 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.responses import HTMLResponse
 
 from kg import formats
+from kg.diagram import draw
 from kg.errors import NotFound, ParleyError
 from kg.evaluation import Question
 from kg.questions import refuse_unknown
 from kg.results import Cell, Table
-from kg.terms import DERIVED_GRAPHS, ID, ROOT, SOURCE, TRADE, compact
+from kg.terms import DERIVED_GRAPHS, ID, ONTOLOGY_GRAPH, PREFIXES, ROOT, SOURCE, TRADE, compact
 
 if TYPE_CHECKING:
+    from kg.catalogue import Summary
     from kg.graph import Graph
     from kg.questions import NamedQuestion
+    from kg.vocabulary import Vocabulary
 
 _FOLDER = Path(__file__).parent / "templates"
 _COUNTS = """
@@ -79,6 +82,11 @@ class Pages:
         self._graph = graph
         self._templates = Environment(loader=FileSystemLoader(_FOLDER), autoescape=select_autoescape())
         self._templates.globals.update(root=ROOT, id_root=ID, source_root=SOURCE, ontology=TRADE, example=_example)
+        self._templates.globals.update(
+            media={f.name: f.media[0] for f in (*formats.ROWS, *formats.GRAPHS)},
+            ontology_iri=ONTOLOGY_GRAPH,
+            **{prefix: PREFIXES[prefix] for prefix in ("rdf", "sh", "xsd")},
+        )
         self.style = (_FOLDER / "style.css").read_text("utf-8")
 
     async def start(self) -> HTMLResponse:
@@ -144,6 +152,16 @@ class Pages:
         facts = await self._table(_CONTENTS.replace("IRI>", iri + ">"))
         mentions = await self._table(_MENTIONS.replace("IRI>", iri + ">"))
         return self._entity(iri, "What this source says", facts, mentions)
+
+    def ontology(self, vocabulary: Vocabulary, summary: Summary | None) -> HTMLResponse:
+        """Every term explained. Without a summary, or counts in it, the page has no numbers of instances."""
+        return self._render(
+            "ontology.html",
+            vocabulary=vocabulary,
+            counts=summary and summary.counts,
+            drawing=draw(vocabulary),
+            links=_links("/ontology?format=", formats.GRAPHS),
+        )
 
     def _entity(self, iri: str, heading: str, facts: Table, mentions: Table) -> HTMLResponse:
         if not facts.rows and not mentions.rows:

@@ -45,6 +45,8 @@ PREFIXES: Final[dict[str, str]] = {
     "schema": "http://schema.org/",
     "prov": "http://www.w3.org/ns/prov#",
     "sh": "http://www.w3.org/ns/shacl#",
+    "void": "http://rdfs.org/ns/void#",
+    "dcat": "http://www.w3.org/ns/dcat#",
     "wd": "http://www.wikidata.org/entity/",
 }
 

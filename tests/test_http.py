@@ -33,6 +33,7 @@ ROUTES = [
     SOURCE,
     "/ontology",
     "/shapes",
+    "/.well-known/void",
     "/history",
     "/health",
     "/docs",
@@ -334,6 +335,7 @@ class TestDescription:
             "/source/{path}",
             "/ontology",
             "/shapes",
+            "/.well-known/void",
             "/health",
             "/history",
         }
