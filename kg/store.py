@@ -34,7 +34,7 @@ from typing import IO, Any
 import pyoxigraph as ox
 
 from kg.errors import Conflict, NotFound, StoreFailure
-from kg.terms import DERIVED_GRAPHS
+from kg.terms import DERIVED_GRAPHS, HISTORY_GRAPH, PREFIXES, RDF_TYPE
 
 FORMAT = 1
 #: Versions kept; older databases go, unless a reader holds them. Records and change sets stay.
@@ -264,6 +264,8 @@ class Draft:
             content=content or self._versions.content(),
             warnings=warnings,
         )
+        if not self._versions.bare:
+            self.store.extend(_history(record, self.added, self.removed))
         self._close()
         with (
             _synced(home / "changes" / f"{number}.nq.gz") as raw,
@@ -290,6 +292,31 @@ class Draft:
         """Make the copy durable and close it: the engine closes a database when its last reference goes."""
         self.store.flush()
         del self.store
+
+
+def _history(record: Record, added: Iterable[ox.Quad], removed: Iterable[ox.Quad]) -> Iterator[ox.Quad]:
+    """What a version changed, as facts that a query can ask for; they stand in a graph of their own alone."""
+    graph, prov, xsd = ox.NamedNode(HISTORY_GRAPH), PREFIXES["prov"], PREFIXES["xsd"]
+    version = ox.NamedNode(f"{PREFIXES['version']}{record.version}")
+
+    def fact(subject: ox.NamedNode, predicate: str, value: ox.NamedNode | ox.Literal) -> ox.Quad:
+        return ox.Quad(subject, ox.NamedNode(predicate), value, graph)
+
+    yield fact(version, RDF_TYPE, ox.NamedNode(PREFIXES["trade"] + "Version"))
+    yield fact(version, prov + "generatedAtTime", ox.Literal(record.at, datatype=ox.NamedNode(xsd + "dateTime")))
+    yield fact(version, PREFIXES["dcterms"] + "description", ox.Literal(record.message))
+    counts: dict[ox.NamedNode, list[int]] = {}
+    for place, quads in enumerate((added, removed)):
+        for quad in quads:
+            if isinstance(quad.graph_name, ox.NamedNode) and quad.graph_name not in _DERIVED:
+                counts.setdefault(quad.graph_name, [0, 0])[place] += 1
+    for number, source in enumerate(sorted(counts, key=str), 1):
+        change = ox.NamedNode(f"{PREFIXES['change']}{record.version}-{number}")
+        yield fact(change, RDF_TYPE, ox.NamedNode(PREFIXES["trade"] + "Change"))
+        yield fact(change, PREFIXES["trade"] + "inVersion", version)
+        yield fact(change, PREFIXES["trade"] + "changedSource", source)
+        for name, count in zip(("factsAdded", "factsRemoved"), counts[source], strict=True):
+            yield fact(change, PREFIXES["trade"] + name, ox.Literal(count))
 
 
 def _open(path: Path) -> ox.Store:

@@ -12,15 +12,16 @@ SOURCE: Final = ROOT + "source/"
 ONTOLOGY_GRAPH: Final = ROOT + "ontology"
 ENTAILED_GRAPH: Final = ROOT + "graph/entailed"
 OVERRULED_GRAPH: Final = ROOT + "graph/overruled"
+HISTORY_GRAPH: Final = ROOT + "graph/history"
 #: What Parley works out itself on each commit; no source says it.
-DERIVED_GRAPHS: Final = frozenset((ENTAILED_GRAPH, OVERRULED_GRAPH))
+DERIVED_GRAPHS: Final = frozenset((ENTAILED_GRAPH, OVERRULED_GRAPH, HISTORY_GRAPH))
 SKOLEM: Final = ROOT + ".well-known/genid/"
 
 #: Kinds of entity; each is a path segment under `ID` and a prefix in queries and Turtle.
 ENTITY_KINDS: Final = (
     "country", "person", "body", "office", "tenure", "product", "tariff", "rate", "exemption", "act", "effect",
     "negotiation", "round", "meeting", "participation", "statement", "proposal", "event", "agreement", "commitment",
-    "implementation", "deadline", "claim", "correction", "duty-part", "dossier", "gap",
+    "implementation", "deadline", "claim", "correction", "duty-part", "dossier", "gap", "version", "change",
 )  # fmt: skip
 #: Kinds of concept, one scheme each (see ontology/schemes.ttl).
 CONCEPT_KINDS: Final = (
