@@ -178,7 +178,8 @@ def _doubts(
 ) -> list[str]:
     """Why the sum of the components may not be the whole rate, as far as the graph says so of itself."""
     doubts = []
-    idle = {c["measure"] for c in components if c["contribution"] == 0} | {e["measure"] for e in excluded}
+    idle = {c["measure"] for c in components if c["contribution"] == 0 and c["form"] not in _BASE}
+    idle |= {e["measure"] for e in excluded}
     for tariff, gaps in rules.gaps.items():
         if tariff not in idle:  # a gap in what adds nothing, or is set aside, changes nothing
             doubts += [gap.one("label") or "" for gap in gaps]

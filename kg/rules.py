@@ -160,6 +160,7 @@ class Rules:
                 if gap.holds_on(self.day)
                 and gap.fits("covers", self.products) is not None
                 and gap.fits("onOrigin", self.origins) is not None
+                and gap.fits("onCondition", self.conditions) is not None
             ]
             for tariff, gaps in found.items()
         }
