@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
@@ -15,15 +12,12 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from kg import __version__, formats
+from kg.console import leave, load_documents, open_versions, print_answer, progress_bar, read_documents, read_with
 from kg.errors import BadRequest, ParleyError, Refused
-from kg.settings import Settings, limit_memory
+from kg.settings import Settings
 
 if TYPE_CHECKING:
-    from kg.engines import Reader
-    from kg.evaluation import Question
-    from kg.loading import Outcome, Progress
-    from kg.parsing import Document
-    from kg.store import Versions
+    from kg.loading import Outcome
 
 T = TypeVar("T")
 _ROW_FORMATS = [f.name for f in (*formats.ROWS, *formats.GRAPHS)]
@@ -38,17 +32,10 @@ class _Group(click.Group):
         except Refused as error:
             click.echo(error.report.text(), err=True)
             click.echo(f"kg: {error.message}", err=True)
-            _leave(error.exit_code)
+            leave(error.exit_code)
         except ParleyError as error:
             click.echo(f"kg: {error}", err=True)
-            _leave(error.exit_code)
-
-
-def _leave(status: int) -> None:
-    """End at once: native code in another thread may still be running and cannot be interrupted."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+            leave(error.exit_code)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -83,7 +70,7 @@ def serve(settings: Settings, host: str, port: int, bare: bool) -> None:
     if settings.store:
         run(settings, None, host, port)
     else:
-        run(settings, _versions(settings, bare=bare), host, port)
+        run(settings, open_versions(settings, bare=bare), host, port)
 
 
 @main.command()
@@ -108,10 +95,15 @@ def load(
 
     Example: kg load my-facts.ttl
     """
-    versions = _versions(settings)
-    outcome = _load(versions, _documents(files, graph), form, merge=merge, message=message, dry_run=dry_run)
-    if form != "text":
-        return
+    versions = open_versions(settings)
+    outcome = load_documents(
+        versions, read_documents(files, graph), form, merge=merge, message=message, dry_run=dry_run
+    )
+    if form == "text":
+        _tell(outcome, dry_run)
+
+
+def _tell(outcome: Outcome, dry_run: bool) -> None:
     if outcome.record:
         record = outcome.record
         click.echo(f"Version {record.version}: {record.added:,} added, {record.removed:,} removed.")
@@ -136,9 +128,58 @@ def validate(settings: Settings, files: Sequence[Path], graph: str | None, form:
 
     Example: kg validate my-facts.ttl --format json
     """
-    _load(_versions(settings), _documents(files, graph), form, dry_run=True)
+    load_documents(open_versions(settings), read_documents(files, graph), form, dry_run=True)
     if form == "text":
         click.echo("The facts conform.")
+
+
+@main.group("import")
+def import_() -> None:
+    """Bring a table into the graph: a US tariff schedule, or a list of countries, as CSV."""
+
+
+@import_.command("hts")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--edition", required=True, help='Which edition it is, such as "2025 basic edition".')
+@click.option("--from", "valid_from", required=True, help="First day on which its rates hold, as YYYY-MM-DD.")
+@click.option("--url", default="https://hts.usitc.gov/", show_default=True, help="Where the edition can be read.")
+@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
+@click.pass_obj
+def import_hts(settings: Settings, file: Path, edition: str, valid_from: str, url: str, dry_run: bool) -> None:
+    """Import a US tariff schedule in the CSV form that USITC publishes.
+
+    Codes, their tree and the ordinary rates become facts, and the special rates of the programs that the graph knows
+    as conditions of entry. Rows that cannot be read are listed, and then nothing is imported.
+
+    Example: kg import hts hts_2025_basic_edition.csv --edition "2025 basic edition" --from 2025-01-01
+    """
+    from kg.engines import StoreReader
+    from kg.importing import Edition, schedule
+
+    versions = open_versions(settings)
+    with progress_bar() as progress, versions.reading() as (_, store):
+        document, in_words = schedule(file, Edition(edition, valid_from, url), StoreReader(store), progress)
+    _tell(load_documents(versions, [document], "text", message=f"Import {file.name}", dry_run=dry_run), dry_run)
+    if in_words:
+        click.echo(f"{len(in_words):,} rates stand in words and have no number, for example {in_words[0]}", err=True)
+
+
+@import_.command("countries")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
+@click.pass_obj
+def import_countries(settings: Settings, file: Path, dry_run: bool) -> None:
+    """Import a list of countries with the columns of the data package `country-codes`.
+
+    Example: kg import countries country-codes.csv
+    """
+    from kg.engines import StoreReader
+    from kg.importing import countries
+
+    versions = open_versions(settings)
+    with versions.reading() as (_, store):
+        document = countries(file, StoreReader(store))
+    _tell(load_documents(versions, [document], "text", message=f"Import {file.name}", dry_run=dry_run), dry_run)
 
 
 @main.command()
@@ -157,7 +198,7 @@ def query(settings: Settings, text: str | None, file: IO[str] | None, form: str 
         raise click.UsageError("Give the query as an argument, or in a file with --file.")
     from kg.evaluation import Question
 
-    _print_answer(settings, Question(text if text is not None else cast("IO[str]", file).read()), form)
+    print_answer(settings, Question(text if text is not None else cast("IO[str]", file).read()), form)
 
 
 @main.command()
@@ -186,9 +227,9 @@ def ask(settings: Settings, name: str | None, parameters: Sequence[str], form: s
     question = questions[name]
     bound, lookup = question.bind(given), question.unknown_names(given)
     if lookup:
-        rows = _read(settings, lambda reader: reader.answer(lookup, formats.ROWS[0]))
+        rows = read_with(settings, lambda reader: reader.answer(lookup, formats.ROWS[0]))
         refuse_unknown(Table.from_json(rows))
-    _print_answer(settings, bound, form)
+    print_answer(settings, bound, form)
 
 
 def _pair(parameter: str) -> tuple[str, str]:
@@ -221,7 +262,7 @@ def rate(settings: Settings, /, as_json: bool, **inquired: Any) -> None:
     from kg.results import rate_text
 
     inquiry = Inquiry(**inquired)
-    answer = _read(settings, lambda reader: explain(reader, inquiry))
+    answer = read_with(settings, lambda reader: explain(reader, inquiry))
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
     else:
@@ -246,7 +287,7 @@ def export(settings: Settings, graph: str | None, form: str | None, output: IO[b
     from kg.exporting import export as write
 
     chosen = formats.named(form or ("turtle" if graph else "trig"), (*formats.DATASETS, *formats.GRAPHS))
-    with _versions(settings).reading() as (_, store):
+    with open_versions(settings).reading() as (_, store):
         write(store, graph, chosen, output)
 
 
@@ -265,7 +306,7 @@ def history(settings: Settings, form: str) -> None:
 
     Example: kg history
     """
-    records = _versions(settings).records()
+    records = open_versions(settings).records()
     if form == "json":
         click.echo(json.dumps([asdict(r) for r in records], ensure_ascii=False, indent=2))
         return
@@ -287,120 +328,4 @@ def check() -> None:
         word = {True: "ok  ", False: "FAIL", None: "skip"}[result.passed]
         click.echo(f"{word} {result.name}: {result.detail}")
     if failures:
-        _leave(1)
-
-
-def _versions(settings: Settings, *, bare: bool = False) -> Versions:
-    """The embedded store, made and filled on first use."""
-    from kg.content import Content
-    from kg.errors import Conflict
-    from kg.store import Versions
-
-    if settings.store:
-        raise BadRequest("This command works on the embedded store, not on another endpoint.", "Leave KG_STORE out.")
-    versions = Versions(settings.home) if Versions.exists(settings.home) else Versions.create(settings.home, bare=bare)
-    if bare and not versions.bare:
-        raise Conflict(
-            f"The store in {settings.home} holds Parley's facts.", "Give --bare an empty folder with --home."
-        )
-    content = Content.shipped()
-    if versions.bare or versions.content() == content.digest():
-        return versions
-    from kg.loading import ensure_content  # late: most commands find a store that is up to date
-
-    with _progress() as step:
-        outcome = ensure_content(versions, content, step)
-    if outcome and outcome.record:
-        record = outcome.record
-        click.echo(
-            f"Shipped facts loaded as version {record.version}: {record.added:,} added, {record.removed:,} removed.",
-            err=True,
-        )
-        for finding in outcome.report.violations:
-            click.echo(f"no longer conforms: {finding.text()}", err=True)
-    return versions
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Show steps of long work on a terminal's standard error, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda step: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("") as status:
-        yield lambda step: status.update(step)
-
-
-def _documents(files: Sequence[Path], graph: str | None) -> list[Document]:
-    from kg.parsing import Document
-    from kg.terms import expand
-
-    iri = None
-    if graph is not None:
-        iri = expand(graph)
-        if iri is None:
-            raise BadRequest(f"--graph {graph!r} is no IRI.", "Give an absolute IRI or a name such as source:my-notes.")
-    return [Document.from_file(file, iri) for file in files]
-
-
-def _load(
-    versions: Versions,
-    documents: list[Document],
-    form: str,
-    *,
-    merge: bool = False,
-    message: str = "",
-    dry_run: bool = False,
-) -> Outcome:
-    from kg.content import Content
-    from kg.loading import load as run
-
-    mode: Any = "merge" if merge else "replace"
-    try:
-        with _progress() as step:
-            outcome = run(
-                versions, documents, Content.shipped(), mode=mode, message=message, dry_run=dry_run, progress=step
-            )
-    except Refused as error:
-        if form != "text":
-            click.echo(error.report.turtle if form == "turtle" else json.dumps(error.report.as_dict(), indent=2))
-        raise
-    report = outcome.report
-    if form == "text":
-        if report.text():
-            click.echo(report.text(), err=True)
-    else:
-        click.echo(report.turtle if form == "turtle" else json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
-    return outcome
-
-
-def _read(settings: Settings, work: Callable[[Reader], T]) -> T:
-    """Run work on a reader, under the deadline and the memory limit of the settings."""
-    from kg.engines import EndpointReader, StoreReader
-    from kg.evaluation import in_deep_thread
-
-    if settings.store:
-        return work(EndpointReader(settings.store, settings.deadline))
-    versions = _versions(settings)
-    limit_memory(settings.memory)
-
-    def run() -> T:
-        with versions.reading() as (_, store):
-            return work(StoreReader(store))
-
-    return in_deep_thread(run, settings.deadline)
-
-
-def _print_answer(settings: Settings, question: Question, form: str | None) -> None:
-    from kg.results import Table, show
-
-    chosen = formats.named(form, question.answers_with) if form else question.answers_with[0]
-    body = _read(settings, lambda reader: reader.answer(question, chosen))
-    if form or chosen.kind == "graph":
-        sys.stdout.buffer.write(body)
-        if body and not body.endswith(b"\n"):
-            sys.stdout.buffer.write(b"\n")
-    else:
-        show(Table.from_json(body).for_people(), sys.stdout)
+        leave(1)

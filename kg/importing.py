@@ -25,6 +25,7 @@ from kg.terms import ENTAILED_GRAPH, PREFIXES, RDF_TYPE, RDFS_LABEL, TRADE
 
 if TYPE_CHECKING:
     from kg.engines import Reader
+    from kg.loading import Progress
 
 _SCHEDULE_COLUMNS = ("HTS Number", "Indent", "Description", "General Rate of Duty", "Special Rate of Duty")
 _COUNTRY_COLUMNS = ("ISO3166-1-Alpha-2", "ISO3166-1-Alpha-3", "ISO3166-1-numeric", "official_name_en")
@@ -36,6 +37,8 @@ _WIKIDATA = re.compile(r"https?://www\.wikidata\.org/(?:wiki|entity)/(Q\d+)\Z")
 _LAST_CHAPTER = 97
 #: Faults that are printed; the rest is counted.
 _SHOWN = 20
+#: Rows between two words on progress.
+_STRIDE = 500
 
 _Faults = list[tuple[int, str]]
 
@@ -90,7 +93,7 @@ class _Row:
     special: str
 
 
-def schedule(path: Path, edition: Edition, reader: Reader) -> tuple[TableDocument, list[str]]:
+def schedule(path: Path, edition: Edition, reader: Reader, progress: Progress) -> tuple[TableDocument, list[str]]:
     """Read a US tariff schedule in the CSV form that USITC publishes, and list the rates that stand in words only.
 
     Labels that the graph has already are left to it. Of the special rates, those are taken whose indicator is the
@@ -107,7 +110,9 @@ def schedule(path: Path, edition: Edition, reader: Reader) -> tuple[TableDocumen
     labelled = _labelled(reader, "product", writer.graph)
     conditions = _conditions(reader)
     in_words = []
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number % _STRIDE == 0:
+            progress("reading", number, len(rows))
         product = _id("product", row.code)
         writer.add(row.line, product, RDF_TYPE, _node(TRADE + "Product"))
         if (row.code, "en") not in labelled:

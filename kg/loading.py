@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import pyoxigraph as ox
 
@@ -17,7 +17,16 @@ from kg.store import Draft, Record, Versions
 from kg.terms import DERIVED_GRAPHS, ONTOLOGY_GRAPH, TRADE
 
 Mode = Literal["replace", "merge"]
-Progress = Callable[[str], None]
+
+
+class Progress(Protocol):
+    """Is told the step of long work, and how far it has come if that is known (total 0: it is not)."""
+
+    def __call__(self, step: str, done: int = 0, total: int = 0) -> None: ...
+
+
+def _silent(step: str, done: int = 0, total: int = 0) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ def load(
     mode: Mode = "replace",
     message: str = "",
     dry_run: bool = False,
-    progress: Progress = lambda step: None,
+    progress: Progress = _silent,
 ) -> Outcome:
     """Put documents into their graphs: instead of what the graph held, or beside it.
 
@@ -72,10 +81,10 @@ def remove(versions: Versions, graph: str, content: Content) -> Outcome:
     _writable(graph)
     with versions.writing() as draft:
         draft.set_graph(_graph_name(graph), ())
-        return _finish(versions, draft, content, (), f"Remove {graph}", False, lambda step: None)
+        return _finish(versions, draft, content, (), f"Remove {graph}", False, _silent)
 
 
-def ensure_content(versions: Versions, content: Content, progress: Progress = lambda step: None) -> Outcome | None:
+def ensure_content(versions: Versions, content: Content, progress: Progress = _silent) -> Outcome | None:
     """Bring the shipped knowledge into a store that lacks it or has another edition of it, as one commit.
 
     Graphs that the shipped content no longer has are removed; the user's own graphs are left alone. Facts of the
@@ -93,8 +102,7 @@ def ensure_content(versions: Versions, content: Content, progress: Progress = la
             progress(f"reading {document.name}")
             draft.set_graph(_graph_name(document.graph), document.quads)
         _derive(draft, progress)
-        progress("validating")
-        report = _validate(draft, content, documents)
+        report = _validate(draft, content, documents, progress)
         own = [f for f in report.violations if f.source in content.graphs]
         if own:
             raise Refused(report)
@@ -125,8 +133,7 @@ def _finish(
     report = Report()
     if not versions.bare and (draft.added or draft.removed):
         _derive(draft, progress)
-        progress("validating")
-        report = _validate(draft, content, documents)
+        report = _validate(draft, content, documents, progress)
         if not report.conforms:
             raise Refused(report)
     if dry_run:
@@ -143,10 +150,10 @@ def _derive(draft: Draft, progress: Progress) -> None:
     overrule(draft)
 
 
-def _validate(draft: Draft, content: Content, documents: Iterable[Document]) -> Report:
+def _validate(draft: Draft, content: Content, documents: Iterable[Document], progress: Progress) -> Report:
     from kg.validation import validate
 
-    return validate(draft, content.shapes, documents)
+    return validate(draft, content.shapes, documents, progress)
 
 
 def _by_graph(documents: Iterable[Document]) -> dict[str, list[ox.Quad]]:

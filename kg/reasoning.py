@@ -32,12 +32,9 @@ _OWL_DATATYPES = {_XSD + "string", _XSD + "integer", _XSD + "decimal", _XSD + "b
 def derive(draft: Draft) -> None:
     """Bring the graph of entailments up to date with the facts of a draft."""
     graph = ox.NamedNode(ENTAILED_GRAPH)
-    rules = _rules(_axioms(draft.store))
-    asserted = {
-        ox.Triple(q.subject, q.predicate, q.object)
-        for q in draft.store
-        if isinstance(q.graph_name, ox.NamedNode) and q.graph_name.value not in DERIVED_GRAPHS
-    }
+    axioms = _axioms(draft.store)
+    rules = _rules(axioms)
+    asserted = set(_touched(draft.store, axioms))
     known = ox.Store()
     known.extend(ox.Quad(*triple) for triple in asserted)
     derived: set[ox.Triple] = set()
@@ -48,6 +45,22 @@ def derive(draft: Draft) -> None:
         derived |= fresh
         known.extend(ox.Quad(*triple) for triple in fresh)
     draft.set_graph(graph, [ox.Quad(t.subject, t.predicate, t.object, graph) for t in derived])
+
+
+def _touched(store: ox.Store, axioms: _Axioms) -> Iterator[ox.Triple]:
+    """What the sources assert with a class or property that some rule reads or writes; the rest cannot matter."""
+    for kind in sorted({c for pair in axioms.subclasses for c in pair}):
+        yield from _asserted(store, ox.NamedNode(RDF_TYPE), ox.NamedNode(kind[1:-1]))
+    steps = {step.removeprefix("^") for _, chain in axioms.chains for step in chain}
+    pairs = {p for pair in (*axioms.subproperties, *axioms.inverses) for p in pair}
+    for name in sorted(steps | pairs | set(axioms.transitives) | {head for head, _ in axioms.chains}):
+        yield from _asserted(store, ox.NamedNode(name[1:-1]), None)
+
+
+def _asserted(store: ox.Store, predicate: ox.NamedNode, value: ox.NamedNode | None) -> Iterator[ox.Triple]:
+    for quad in store.quads_for_pattern(None, predicate, value, None):
+        if isinstance(quad.graph_name, ox.NamedNode) and quad.graph_name.value not in DERIVED_GRAPHS:
+            yield quad.triple
 
 
 def _construct(store: ox.Store, rule: str) -> ox.QueryTriples:

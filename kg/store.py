@@ -40,6 +40,8 @@ FORMAT = 1
 #: Versions kept; older databases go, unless a reader holds them. Records and change sets stay.
 KEEP = 20
 _DERIVED = {ox.NamedNode(iri) for iri in DERIVED_GRAPHS}
+#: Quads from which on the engine writes whole files at once, which no reader of a draft could mind.
+_BULK = 10_000
 _FOLDERS = ("versions", "records", "changes", "locks", "staging")
 
 
@@ -221,9 +223,10 @@ class Draft:
     def add(self, quads: Iterable[ox.Quad]) -> None:
         """Add quads that may be there already."""
         new = [q for q in quads if q not in self.store]
-        self.store.extend(new)
+        extend = self.store.bulk_extend if len(new) > _BULK else self.store.extend
+        extend(new)
         if not self._versions.bare:
-            self.store.extend([ox.Quad(q.subject, q.predicate, q.object) for q in new])
+            extend([ox.Quad(q.subject, q.predicate, q.object) for q in new])
         self.added.update(q for q in new if q not in self.removed)
         self.removed.difference_update(new)
 

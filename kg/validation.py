@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -36,18 +36,33 @@ _SH = PREFIXES["sh"]
 _NAMED_GRAPH = ox.NamedNode("http://www.w3.org/ns/sparql-service-description#NamedGraph")
 _SUBCLASS = PREFIXES["rdfs"] + "subClassOf"
 _NOTHING_FOUND = f"@prefix sh: <{_SH}> .\n\n[] a sh:ValidationReport ;\n    sh:conforms true .\n"
+#: Nodes between two words on progress.
+_STRIDE = 500
 _SEVERITY = {"Violation": "violation", "Warning": "warning", "Info": "info"}
 
 
-def validate(draft: Draft, shapes: list[Path], documents: Iterable[Document] = ()) -> Report:
+def validate(
+    draft: Draft,
+    shapes: list[Path],
+    documents: Iterable[Document] = (),
+    progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+) -> Report:
     """Judge the changes of a draft. `documents` are the files they came from, for file and line in the report."""
     view, screened = View(draft.store), screen(tuple(shapes))
     inverse = screened.inverse_paths
     findings: dict[Finding, None] = {}
     turtle: list[str] = []
-    for graphs, nodes in _batches(view, draft.changed_graphs, _affected(draft, view, inverse)):
+    affected = _affected(draft, view, inverse)
+    done = 0
+    for graphs, nodes in _batches(view, draft.changed_graphs, affected):
         scene, unnamed = _Scene(view, graphs), _without_document(view, graphs)
-        flagged = {node for node in nodes if not screened.passes(scene, node, scene.properties(node))}
+        flagged = set()
+        for node in nodes:
+            if done % _STRIDE == 0:
+                progress("validating", done, len(affected))
+            done += 1
+            if not screened.passes(scene, node, scene.properties(node)):
+                flagged.add(node)
         if not flagged | unnamed:
             continue
         data = _data_graph(view, graphs, flagged, inverse)

@@ -98,12 +98,14 @@ def overrule(draft: Draft) -> None:
     subjects = {q.subject for q in changed if q.predicate.value in view.functional}
     for graph in _reranked(view, changed):
         subjects |= {q.subject for q in draft.store.quads_for_pattern(None, None, None, graph)}
+    present: set[ox.Quad] = set()
+    wanted: set[ox.Quad] = set()
     for subject in subjects:
         if isinstance(subject, ox.NamedNode):
-            present = set(draft.store.quads_for_pattern(subject, None, None, _OVERRULED))
-            wanted = set(view.overruled(subject))
-            draft.remove(present - wanted)
-            draft.add(wanted - present)
+            present.update(draft.store.quads_for_pattern(subject, None, None, _OVERRULED))
+            wanted.update(view.overruled(subject))
+    draft.remove(present - wanted)
+    draft.add(wanted - present)
 
 
 def _reranked(view: View, changed: Iterable[ox.Quad]) -> set[ox.NamedNode]:

@@ -1,0 +1,152 @@
+"""What the commands of the command line share: the store, progress on a terminal, reading and printing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from kg import formats
+from kg.errors import BadRequest, Refused
+from kg.settings import Settings, limit_memory
+
+if TYPE_CHECKING:
+    from kg.engines import Reader
+    from kg.evaluation import Question
+    from kg.loading import Outcome, Progress
+    from kg.parsing import Document
+    from kg.store import Versions
+
+T = TypeVar("T")
+
+
+def leave(status: int) -> NoReturn:
+    """End at once: native code in another thread may still be running and cannot be interrupted."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def open_versions(settings: Settings, *, bare: bool = False) -> Versions:
+    """The embedded store, made and filled on first use."""
+    from kg.content import Content
+    from kg.errors import Conflict
+    from kg.store import Versions
+
+    if settings.store:
+        raise BadRequest("This command works on the embedded store, not on another endpoint.", "Leave KG_STORE out.")
+    versions = Versions(settings.home) if Versions.exists(settings.home) else Versions.create(settings.home, bare=bare)
+    if bare and not versions.bare:
+        raise Conflict(
+            f"The store in {settings.home} holds Parley's facts.", "Give --bare an empty folder with --home."
+        )
+    content = Content.shipped()
+    if versions.bare or versions.content() == content.digest():
+        return versions
+    from kg.loading import ensure_content  # late: most commands find a store that is up to date
+
+    with progress_bar() as step:
+        outcome = ensure_content(versions, content, step)
+    if outcome and outcome.record:
+        record = outcome.record
+        click.echo(
+            f"Shipped facts loaded as version {record.version}: {record.added:,} added, {record.removed:,} removed.",
+            err=True,
+        )
+        for finding in outcome.report.violations:
+            click.echo(f"no longer conforms: {finding.text()}", err=True)
+    return versions
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Show steps of long work on a terminal's standard error, with a bar where the end is known, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda step, done=0, total=0: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda step, done=0, total=0: bar.update(task, description=step, completed=done, total=total or None)
+
+
+def read_documents(files: Sequence[Path], graph: str | None) -> list[Document]:
+    from kg.parsing import Document
+    from kg.terms import expand
+
+    iri = None
+    if graph is not None:
+        iri = expand(graph)
+        if iri is None:
+            raise BadRequest(f"--graph {graph!r} is no IRI.", "Give an absolute IRI or a name such as source:my-notes.")
+    return [Document.from_file(file, iri) for file in files]
+
+
+def load_documents(
+    versions: Versions,
+    documents: list[Document],
+    form: str,
+    *,
+    merge: bool = False,
+    message: str = "",
+    dry_run: bool = False,
+) -> Outcome:
+    from kg.content import Content
+    from kg.loading import load as run
+
+    mode: Any = "merge" if merge else "replace"
+    try:
+        with progress_bar() as step:
+            outcome = run(
+                versions, documents, Content.shipped(), mode=mode, message=message, dry_run=dry_run, progress=step
+            )
+    except Refused as error:
+        if form != "text":
+            click.echo(error.report.turtle if form == "turtle" else json.dumps(error.report.as_dict(), indent=2))
+        raise
+    report = outcome.report
+    if form == "text":
+        if report.text():
+            click.echo(report.text(), err=True)
+    else:
+        click.echo(report.turtle if form == "turtle" else json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
+    return outcome
+
+
+def read_with(settings: Settings, work: Callable[[Reader], T]) -> T:
+    """Run work on a reader, under the deadline and the memory limit of the settings."""
+    from kg.engines import EndpointReader, StoreReader
+    from kg.evaluation import in_deep_thread
+
+    if settings.store:
+        return work(EndpointReader(settings.store, settings.deadline))
+    versions = open_versions(settings)
+    limit_memory(settings.memory)
+
+    def run() -> T:
+        with versions.reading() as (_, store):
+            return work(StoreReader(store))
+
+    return in_deep_thread(run, settings.deadline)
+
+
+def print_answer(settings: Settings, question: Question, form: str | None) -> None:
+    from kg.results import Table, show
+
+    chosen = formats.named(form, question.answers_with) if form else question.answers_with[0]
+    body = read_with(settings, lambda reader: reader.answer(question, chosen))
+    if form or chosen.kind == "graph":
+        sys.stdout.buffer.write(body)
+        if body and not body.endswith(b"\n"):
+            sys.stdout.buffer.write(b"\n")
+    else:
+        show(Table.from_json(body).for_people(), sys.stdout)
