@@ -314,12 +314,32 @@ def history(settings: Settings, form: str) -> None:
         click.echo(f"{r.version}  {r.at}  {r.who}  +{r.added:,} -{r.removed:,} ({r.quads:,} facts)  {r.message}")
 
 
+def _print_coverage(settings: Settings) -> None:
+    from kg.content import Content
+    from kg.coverage import coverage
+    from kg.questions import Questions
+    from kg.store import in_memory
+
+    questions = Questions(Content.shipped()).all
+    with open_versions(settings).reading() as (_, store):
+        found = coverage(in_memory(store), questions)
+    click.echo("\n\n".join(one.text(len(questions)) for one in found))
+
+
 @main.command()
-def check() -> None:
+@click.option("--coverage", is_flag=True, help="Say instead how far each dossier of the graph reaches.")
+@click.pass_obj
+def check(settings: Settings, coverage: bool) -> None:
     """Verify that ontology, shapes, questions and facts hold together. Needs the extra `reasoning` for HermiT.
 
-    Example: kg check
+    With --coverage: sources and facts of each dossier by grade, the questions that draw on it, and what it is known to
+    lack.
+
+    Example: kg check --coverage
     """
+    if coverage:
+        _print_coverage(settings)
+        return
     from kg.checks import run
 
     failures = 0

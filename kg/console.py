@@ -66,7 +66,7 @@ def open_versions(settings: Settings, *, bare: bool = False) -> Versions:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Show steps of long work on a terminal's standard error, with a bar where the end is known, and nothing elsewhere."""
+    """Show the steps of long work on a terminal's standard error, with a bar where the end is known."""
     if not sys.stderr.isatty():
         yield lambda step, done=0, total=0: None
         return

@@ -266,7 +266,7 @@ class Rules:
         return not favoured or any(self.rate(t) and not self.exemption(t) for t in favoured)
 
     def unmet(self) -> list[tuple[str, Rule]]:
-        """The rates and exemptions that would hold for these goods if they met a condition, by tariff."""
+        """The rates and exemptions that would hold for these goods if they met a condition, by tariff not set aside."""
         return [
             (tariff, rule)
             for table in (self.rates, self.exemptions)
@@ -275,6 +275,7 @@ class Rules:
             if rule.holds_on(self.day)
             and rule.fits("onCondition", self.conditions) is None
             and rule.fits("onOrigin", self.origins) is not None
+            and self.exemption(tariff) is None
         ]
 
     def in_force(self, tariff: str) -> bool:
@@ -305,13 +306,18 @@ class Rules:
         """Labels of measures with a rate on this day whose scope is a list without members, so that nobody can tell."""
         text = f"""
             SELECT DISTINCT ?label {{
-                {self._reaches(self.importer)}
-                ?tariff trade:covers ?list ; rdfs:label ?label .
-                FILTER NOT EXISTS {{ ?tariff trade:covers/^skos:broader ?member }}
-                FILTER NOT EXISTS {{ ?list skos:notation ?code }}
-                ?rate trade:rateOf ?tariff ; trade:from ?from . OPTIONAL {{ ?rate trade:until ?until }}
-                FILTER(LANG(?label) = "en" && STR(?from) <= "{self.day}")
-                FILTER(!BOUND(?until) || STR(?until) >= "{self.day}")
+                {{ SELECT DISTINCT ?tariff ?label {{
+                    {self._reaches(self.importer)}
+                    ?tariff trade:covers ?list ; rdfs:label ?label .
+                    FILTER NOT EXISTS {{ ?list skos:notation ?code }}
+                    FILTER NOT EXISTS {{ ?member skos:broader ?list }}
+                    FILTER(LANG(?label) = "en")
+                }} }}
+                FILTER EXISTS {{
+                    ?rate trade:rateOf ?tariff ; trade:from ?from .
+                    FILTER(STR(?from) <= "{self.day}")
+                    FILTER NOT EXISTS {{ ?rate trade:until ?until FILTER(STR(?until) < "{self.day}") }}
+                }}
             }} ORDER BY ?label"""
         return self._column(text)
 
