@@ -11,6 +11,7 @@ _PERCENT = re.compile(_NUMBER + r"\s*%\Z")
 #: 4.4¢/kg, $1.646/kg, 44¢ each: the sign before or behind the number, then the unit.
 _AMOUNT = re.compile(rf"(?:\${_NUMBER}|{_NUMBER}\s*¢)(?:\s*/\s*(\w[^¢$%/]*|line/ gross)|\s+(each))\Z")
 _WORDS = re.compile(r"[A-Za-z]{2}")
+_DECIMAL_COMMA = re.compile(r"\d,\d*\s*[%¢]")
 _SPECIAL = re.compile(r"([^()]*)\(([^()]*)\)")
 
 
@@ -30,7 +31,7 @@ class Duty:
     @property
     def malformed(self) -> bool:
         """Whether it is neither a number that can be read nor words."""
-        return self.in_words and (_WORDS.search(self.text) is None)
+        return self.in_words and (_WORDS.search(self.text) is None or _DECIMAL_COMMA.search(self.text) is not None)
 
     @property
     def form(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -33,6 +34,8 @@ _COUNTRY_COLUMNS = ("ISO3166-1-Alpha-2", "ISO3166-1-Alpha-3", "ISO3166-1-numeric
 _NAMES = {"official_name_fr": "fr", "official_name_es": "es", "official_name_ar": "ar", "official_name_ru": "ru"}
 _CODE = re.compile(r"\d{4}(\.\d{2}(\.\d{2}(\.\d{2})?)?)?\Z", re.ASCII)
 _WIKIDATA = re.compile(r"https?://www\.wikidata\.org/(?:wiki|entity)/(Q\d+)\Z")
+_INDENT = re.compile(r"\d{1,2}\Z", re.ASCII)
+_WEB = re.compile(r"https?://[^\x00-\x20<>\"{}|^`\\]+\Z")
 #: Chapters 98 and 99 hold special provisions, not goods.
 _LAST_CHAPTER = 97
 #: Faults that are printed; the rest is counted.
@@ -48,7 +51,7 @@ class Edition:
     """Which edition of a schedule a table is, and from when its rates hold.
 
     Raises:
-        BadRequest: the name has no letters or digits, or the day is no ISO date.
+        BadRequest: the name has no letters or digits, the day is no ISO date, or the address is none of the web.
     """
 
     name: str
@@ -59,9 +62,13 @@ class Edition:
         if not self.slug:
             raise BadRequest(f"{self.name!r} names no edition.", 'For example: "2025 basic edition".')
         try:
-            date.fromisoformat(self.valid_from)
+            day = date.fromisoformat(self.valid_from).isoformat()
         except ValueError:
-            raise BadRequest(f"{self.valid_from!r} is not a day.", "Give an ISO date such as 2025-01-01.") from None
+            day = ""
+        if day != self.valid_from:  # Python reads other forms too, such as 20250101
+            raise BadRequest(f"{self.valid_from!r} is not a day.", "Give an ISO date such as 2025-01-01.")
+        if not _WEB.match(self.url):
+            raise BadRequest(f"{self.url!r} is no address of a page.", "For example: https://hts.usitc.gov/.")
 
     @property
     def slug(self) -> str:
@@ -106,9 +113,9 @@ def schedule(path: Path, edition: Edition, reader: Reader, progress: Progress) -
     writer = _Writer(str(path), source_iri(f"imported-hts-{edition.slug}"))
     scheme, act = _id("product-scheme", f"hts-{edition.slug}"), _id("act", f"hts-{edition.slug}")
     _schedule_source(writer, edition, scheme, act, path.name)
-    rows = _goods(path)
+    conditions, origins = _conditions(reader)
+    rows = _goods(path, set(conditions))
     labelled = _labelled(reader, "product", writer.graph)
-    conditions = _conditions(reader)
     in_words = []
     for number, row in enumerate(rows):
         if number % _STRIDE == 0:
@@ -130,8 +137,10 @@ def schedule(path: Path, edition: Edition, reader: Reader, progress: Progress) -
             writer.add(row.line, rate, TRADE + "onProduct", product)
             writer.add(row.line, rate, TRADE + "setBy", act)
             writer.add(row.line, rate, TRADE + "from", _day(edition.valid_from))
-            for symbol in filter(None, symbols):
-                writer.add(row.line, rate, TRADE + "onCondition", _node(conditions[symbol]))
+            for condition in sorted({conditions[symbol] for symbol in filter(None, symbols)}):
+                writer.add(row.line, rate, TRADE + "onCondition", _node(condition))
+                for origin in origins[condition]:
+                    writer.add(row.line, rate, TRADE + "onOrigin", _node(origin))
     return writer.document(), in_words
 
 
@@ -214,8 +223,8 @@ def _read(path: Path, columns: tuple[str, ...], faults: _Faults) -> Iterator[tup
         raise BadData(f"The table is broken: {error}.", file=str(path), line=table.line_num) from None
 
 
-def _goods(path: Path) -> list[_Row]:
-    """The lines of goods. A heading without a code lends its words to the labels below it."""
+def _goods(path: Path, programs: set[str]) -> list[_Row]:
+    """The lines of goods; `programs` are the indicators of the special rates that matter. A heading without a code lends its words to the labels below it."""
     faults: _Faults = []
     seen: dict[str, int] = {}
     above: list[tuple[str, str]] = []  # code ("" for none) and text of what stands above, by indent
@@ -223,7 +232,7 @@ def _goods(path: Path) -> list[_Row]:
     special = False
     for line, row in _read(path, _SCHEDULE_COLUMNS, faults):
         code, indent, text = row["HTS Number"].strip(), row["Indent"].strip(), _plain(row["Description"])
-        fault = _fault(row, code, indent, text, seen)
+        fault = _fault(row, code, indent, text, seen) or _fault_of_duty(row, programs)
         if fault:
             faults.append((line, fault))
             continue
@@ -251,12 +260,18 @@ def _fault(row: Mapping[str, str], code: str, indent: str, text: str, seen: Mapp
         return f"{code!r} is no code of 4 to 10 digits with dots"
     if code in seen and code:
         return f"{code} stands on line {seen[code]} already"
-    if not indent.isdigit():
+    if not _INDENT.match(indent):
         return f"the indent {indent!r} is no whole number"
-    if not text:
-        return "the description is empty"
-    duty = _plain(row["General Rate of Duty"])
-    return f"the duty {duty!r} is neither a rate nor words" if duty and parse_duty(duty).malformed else ""
+    return "" if text else "the description is empty"
+
+
+def _fault_of_duty(row: Mapping[str, str], programs: set[str]) -> str:
+    """What is wrong with the duties of a row, empty if nothing."""
+    general = _plain(row["General Rate of Duty"])
+    duties = [parse_duty(general)] if general else []
+    duties += [duty for duty, _ in parse_special(row["Special Rate of Duty"], programs)]
+    found = next((duty.text for duty in duties if duty.malformed), None)
+    return "" if found is None else f"the duty {found!r} is neither a rate nor words"
 
 
 def _legal_lines(rows: list[_Row]) -> Iterator[_Row]:
@@ -327,13 +342,18 @@ def _labelled(reader: Reader, kind: str, graph: str) -> set[tuple[str, str]]:
     return {(str(r["thing"].value).removeprefix(PREFIXES[kind]), r["label"].language or "") for r in rows}  # type: ignore[union-attr]
 
 
-def _conditions(reader: Reader) -> dict[str, str]:
-    """Indicator of a special program, as the schedule prints it, to the condition of entry that it stands for."""
+def _conditions(reader: Reader) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Indicator of a special program, as the schedule prints it, to its condition of entry; and that to its origins."""
     skos = PREFIXES["skos"]
     rows = reader.rows(f"""
-        SELECT ?condition ?symbol {{ ?condition <{skos}inScheme> <{PREFIXES["condition"].removesuffix("/")}> ;
-            <{skos}altLabel> ?symbol }}""")
-    return {str(row["symbol"].value): str(row["condition"].value) for row in rows}
+        SELECT ?condition ?symbol ?origin {{ ?condition <{skos}inScheme> <{PREFIXES["condition"].removesuffix("/")}> ;
+            <{skos}altLabel> ?symbol OPTIONAL {{ ?condition <{TRADE}appliesToOrigin> ?origin }} }}""")
+    origins: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if "origin" in row:
+            origins[str(row["condition"].value)].add(str(row["origin"].value))
+    symbols = {str(row["symbol"].value): str(row["condition"].value) for row in rows}
+    return symbols, {condition: sorted(origins[condition]) for condition in symbols.values()}
 
 
 def _refuse(path: Path, faults: _Faults) -> None:

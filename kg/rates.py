@@ -239,7 +239,7 @@ def _by_authority(components: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _conditions(rules: Rules) -> list[dict[str, str]]:
     """What would change if the goods met a condition that the inquiry does not name."""
     unmet = rules.unmet()
-    labels = rules.labels({condition for _, rule in unmet for condition in rule.values["onCondition"]})
+    labels = rules.labels({condition for _, _, condition in unmet})
     entries = [
         {
             "condition": slug(condition),
@@ -248,8 +248,7 @@ def _conditions(rules: Rules) -> list[dict[str, str]]:
             "measureLabel": text_of(rules.tariffs[tariff], "label"),
             "effect": _effect(rule),
         }
-        for tariff, rule in unmet
-        for condition in rule.values["onCondition"]
+        for tariff, rule, condition in unmet
     ]
     return sorted(entries, key=lambda e: (e["condition"], e["measure"], e["effect"]))
 

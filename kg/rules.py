@@ -102,14 +102,14 @@ class Rules:
         origins: dict[str, set[str]] = defaultdict(set)
         for row in rows:
             origins[text_of(row, "c")].add(text_of(row, "origin"))
+        self._unmeetable = {c for c, among in origins.items() if among != {""} and not among & set(self.origins)}
         for condition in self.conditions:
             name = slug(condition)
             if condition not in origins:
                 names = ", ".join(sorted(slug(c) for c in origins))
                 raise BadRequest(f"condition={name} is no condition that the graph knows.", f"It knows: {names}.")
-            allowed = origins[condition] - {""}
-            if allowed and not allowed & set(self.origins):
-                names = ", ".join(sorted(slug(o) for o in allowed))
+            if condition in self._unmeetable:
+                names = ", ".join(sorted(slug(o) for o in origins[condition]))
                 raise BadRequest(
                     f"Goods of {slug(self.origin)} cannot meet condition={name}.", f"It is for goods of {names}."
                 )
@@ -265,10 +265,13 @@ class Rules:
         favoured = rule.values.get("inFavourOf", [])
         return not favoured or any(self.rate(t) and not self.exemption(t) for t in favoured)
 
-    def unmet(self) -> list[tuple[str, Rule]]:
-        """The rates and exemptions that would hold for these goods if they met a condition, by tariff not set aside."""
+    def unmet(self) -> list[tuple[str, Rule, str]]:
+        """The rates and exemptions that would hold if these goods met a condition that goods of their origin can meet.
+
+        Each with its tariff, unless that is set aside, and with the condition.
+        """
         return [
-            (tariff, rule)
+            (tariff, rule, condition)
             for table in (self.rates, self.exemptions)
             for tariff, rules in table.items()
             for rule in rules
@@ -276,6 +279,8 @@ class Rules:
             and rule.fits("onCondition", self.conditions) is None
             and rule.fits("onOrigin", self.origins) is not None
             and self.exemption(tariff) is None
+            for condition in rule.values["onCondition"]
+            if condition not in self._unmeetable
         ]
 
     def in_force(self, tariff: str) -> bool:

@@ -112,7 +112,7 @@ def _reranked(view: View, changed: Iterable[ox.Quad]) -> set[ox.NamedNode]:
     """The graphs of the sources whose rank a change may have turned; all if it is to a kind or to the ontology."""
     touched = {q.subject for q in changed if q.predicate.value in _RANKING}
     if any(q.predicate.value == _PRECEDENCE or q.object == _FUNCTIONAL for q in changed):
-        return {ox.NamedNode(iri) for iri in view.ranks}
+        return {g for g in view.store.named_graphs() if isinstance(g, ox.NamedNode)}
     return {s for s in touched if isinstance(s, ox.NamedNode)}
 
 
