@@ -191,7 +191,7 @@ def test_condition_that_goods_of_the_origin_cannot_meet_is_refused(reader: Store
 
 @pytest.mark.parametrize("day", ["2025-02-30", "July 2025"])
 def test_malformed_day_of_knowledge_is_refused(reader: StoreReader, day: str) -> None:
-    with pytest.raises(BadRequest, match="knownOn=.* is not a day"):
+    with pytest.raises(BadRequest, match=r"knownOn=.* is not a day"):
         explain(reader, Inquiry("US", "JP", SHAVER, "2025-08-20", day))
 
 
