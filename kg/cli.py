@@ -135,7 +135,10 @@ def validate(settings: Settings, files: Sequence[Path], graph: str | None, form:
 
 @main.group("import")
 def import_() -> None:
-    """Bring a table into the graph: a US tariff schedule, or a list of countries, as CSV."""
+    """Bring a table into the graph: a US tariff schedule, or a list of countries, as CSV.
+
+    Example: kg import hts --help
+    """
 
 
 @import_.command("hts")

@@ -62,9 +62,9 @@ class Edition:
         if not self.slug:
             raise BadRequest(f"{self.name!r} names no edition.", 'For example: "2025 basic edition".')
         try:
-            day = date.fromisoformat(self.valid_from).isoformat()
+            day: str | None = date.fromisoformat(self.valid_from).isoformat()
         except ValueError:
-            day = ""
+            day = None
         if day != self.valid_from:  # Python reads other forms too, such as 20250101
             raise BadRequest(f"{self.valid_from!r} is not a day.", "Give an ISO date such as 2025-01-01.")
         if not _WEB.match(self.url):
@@ -220,11 +220,14 @@ def _read(path: Path, columns: tuple[str, ...], faults: _Faults) -> Iterator[tup
     except UnicodeDecodeError:
         raise BadData("The file is not UTF-8.", "Save it as UTF-8.", file=str(path)) from None
     except csv.Error as error:
-        raise BadData(f"The table is broken: {error}.", file=str(path), line=table.line_num) from None
+        raise BadData(f"The table is broken: {error}.", file=str(path), line=table.reader.line_num) from None
 
 
 def _goods(path: Path, programs: set[str]) -> list[_Row]:
-    """The lines of goods; `programs` are the indicators of the special rates that matter. A heading without a code lends its words to the labels below it."""
+    """The lines of goods. A heading without a code lends its words to the labels below it.
+
+    `programs` are the indicators of the special rates that matter.
+    """
     faults: _Faults = []
     seen: dict[str, int] = {}
     above: list[tuple[str, str]] = []  # code ("" for none) and text of what stands above, by indent
@@ -232,13 +235,13 @@ def _goods(path: Path, programs: set[str]) -> list[_Row]:
     special = False
     for line, row in _read(path, _SCHEDULE_COLUMNS, faults):
         code, indent, text = row["HTS Number"].strip(), row["Indent"].strip(), _plain(row["Description"])
-        fault = _fault(row, code, indent, text, seen) or _fault_of_duty(row, programs)
+        fault = _fault(code, indent, text, seen)
+        if code and not fault:
+            special = int(code[:2]) > _LAST_CHAPTER
+        fault = fault or ("" if special else _fault_of_duty(row, programs))
         if fault:
             faults.append((line, fault))
-            continue
-        if code:
-            special = int(code[:2]) > _LAST_CHAPTER
-        if special:
+        if fault or special:
             continue
         depth = int(indent)
         above[depth:] = [("", "")] * max(0, depth - len(above))
@@ -254,8 +257,8 @@ def _goods(path: Path, programs: set[str]) -> list[_Row]:
     return list(_legal_lines(rows))
 
 
-def _fault(row: Mapping[str, str], code: str, indent: str, text: str, seen: Mapping[str, int]) -> str:
-    """What is wrong with a row, empty if nothing."""
+def _fault(code: str, indent: str, text: str, seen: Mapping[str, int]) -> str:
+    """What is wrong with a row apart from its duties, empty if nothing."""
     if code and not _CODE.match(code):
         return f"{code!r} is no code of 4 to 10 digits with dots"
     if code in seen and code:
@@ -360,7 +363,8 @@ def _refuse(path: Path, faults: _Faults) -> None:
     if faults:
         lines = [f"{path}:{line}: {fault}" for line, fault in sorted(faults)[:_SHOWN]]
         more = [f"and {len(faults) - _SHOWN:,} more"] if len(faults) > _SHOWN else []
-        raise BadData(f"{len(faults):,} rows cannot be read:\n" + "\n".join([*lines, *more]))
+        count = "1 row" if len(faults) == 1 else f"{len(faults):,} rows"
+        raise BadData(f"{count} cannot be read:\n" + "\n".join([*lines, *more]))
 
 
 def _plain(text: str) -> str:

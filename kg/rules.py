@@ -198,7 +198,10 @@ class Rules:
         known = self._known_acts(acts) if self._known else acts
         for table in (self.rates, self.exemptions):
             for tariff, rules in table.items():
-                kept = [r for r in rules if known & set(r.values.get("setBy", ())) and not known & replacing[r.iri]]
+                kept = [r for r in rules if known & set(r.values.get("setBy", ()))]
+                kept = [
+                    r for r in kept if not (known & replacing[r.iri] if self._known else "supersededBy" in r.values)
+                ]
                 for rule in kept:
                     if rule.values.get("endedBy") and not known.intersection(rule.values["endedBy"]):
                         rule.values.pop("until", None)
@@ -315,7 +318,7 @@ class Rules:
                     {self._reaches(self.importer)}
                     ?tariff trade:covers ?list ; rdfs:label ?label .
                     FILTER NOT EXISTS {{ ?list skos:notation ?code }}
-                    FILTER NOT EXISTS {{ ?member skos:broader ?list }}
+                    FILTER NOT EXISTS {{ ?tariff trade:covers ?any . ?member skos:broader ?any }}
                     FILTER(LANG(?label) = "en")
                 }} }}
                 FILTER EXISTS {{

@@ -212,11 +212,33 @@ def _term(term: Any) -> Any:
         return rdflib.URIRef(term.value)
     if isinstance(term, ox.BlankNode):
         return rdflib.BNode(term.value)
+    literal = _literal()
     if term.language:
-        return rdflib.Literal(term.value, lang=term.language)
+        return literal(term.value, lang=term.language)
     string = PREFIXES["xsd"] + "string"
     datatype = None if term.datatype.value == string else rdflib.URIRef(term.datatype.value)
-    return rdflib.Literal(term.value, datatype=datatype, normalize=False)
+    return literal(term.value, datatype=datatype, normalize=False)
+
+
+@lru_cache(maxsize=1)
+def _literal() -> type[rdflib.Literal]:
+    """Literals of which none is less than the other if they cannot be compared, as SHACL says.
+
+    rdflib raises TypeError there (31 June, a month and an earlier one), and pySHACL lets that through.
+    """
+    import rdflib
+
+    class Literal(rdflib.Literal):
+        def __lt__(self, other: Any) -> bool:
+            return super().__lt__(other) is True
+
+        def __le__(self, other: Any) -> bool:
+            try:
+                return self < other or self.eq(other)
+            except TypeError:
+                return False
+
+    return Literal
 
 
 @lru_cache(maxsize=4)

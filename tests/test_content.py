@@ -54,6 +54,7 @@ def test_file_describes_its_source(parsed: dict[str, list[ox.Quad]], stem: str) 
     urls = values(quads, source, "schema:url")
     assert all(url.startswith(("https://", "http://")) for url in urls)
     assert urls or kind.endswith("/editorial"), kind
+    assert PREFIXES["dossier"] + FILES[stem][1].parent.name in values(quads, source, "dcterms:isPartOf")
 
 
 @pytest.mark.parametrize("stem", FILES)

@@ -47,7 +47,6 @@ JAPAN = [
     (PART, "2025-09-15", 27.5),
     (PART, "2025-09-16", 15),
     # Steel and aluminum: + 25 from 12 March 2025, + 50 from 4 June 2025, not eased by the deal.
-    (STEEL, "2025-03-11", 0),
     (STEEL, "2025-03-12", 25),
     (STEEL, "2025-06-03", 25),
     (STEEL, "2025-06-04", 50),
@@ -157,6 +156,12 @@ def test_goods_without_an_ordinary_rate_have_no_total_and_a_reason(reader: Store
     assert answer["reason"] == "The graph holds no ordinary rate for these goods on this day."
 
 
+def test_steel_of_japan_under_a_quota_that_the_graph_lacks_has_no_total(reader: StoreReader) -> None:
+    answer = japan(reader, STEEL, "2025-03-11")
+    assert answer["total"] is None
+    assert "quota" in answer["reason"]
+
+
 def test_day_before_all_rates_has_no_total_and_a_reason(reader: StoreReader) -> None:
     answer = japan(reader, CAR, "1999-12-31")
     assert (answer["total"], answer["components"]) == (None, [])
@@ -164,7 +169,7 @@ def test_day_before_all_rates_has_no_total_and_a_reason(reader: StoreReader) -> 
 
 
 @pytest.mark.parametrize(
-    ("product", "form", "duty"), [(CIDER, "specific", "3¢/liter"), (WATCH, "compound", "44¢ each + 6% on the case")]
+    ("product", "form", "duty"), [(CIDER, "specific", "3¢/liter"), (WATCH, "in-words", "44¢ each + 6% on the case")]
 )
 def test_duty_that_is_no_percentage_has_no_total_and_is_printed(
     reader: StoreReader, product: str, form: str, duty: str
@@ -294,11 +299,25 @@ def test_total_is_not_known_for_an_origin_whose_duties_the_graph_does_not_hold_i
     )
 
 
-def test_tariff_in_force_without_a_rate_for_the_origin_is_a_reason_not_to_know(reader: StoreReader) -> None:
-    """The baseline leaves out the countries that have rates of their own; those are not in the graph."""
-    answer = explain(reader, Inquiry("US", "KR", "9401.61.40", "2025-09-01"))
-    assert [c["form"] for c in answer["components"]] == ["ordinary"]
-    assert "holds no rate of the US reciprocal tariff for these goods from this origin" in answer["reason"]
+ENACTED = """
+tariff:test a trade:Tariff ; rdfs:label "Test tariff"@en ; trade:imposedBy country:US ;
+    trade:appliesToOrigin country:ALL ; trade:covers product:ALL ; trade:restsOn authority:IEEPA .
+effect:test a trade:ActEffect ; trade:byAct act:eo-14326 ; trade:effectKind effect-kind:enacts ;
+    trade:affects tariff:test ; trade:from "2025-08-07"^^xsd:date .
+rate:test a trade:Rate ; trade:rateOf tariff:test ; trade:form form:additional ; trade:percent 5.0 ;
+    trade:onOrigin country:VN ; trade:setBy act:eo-14326 ; trade:from "2025-08-07"^^xsd:date .
+"""
+
+
+@pytest.mark.parametrize(("origin", "on", "known"), [("JP", "2025-08-20", False), ("VN", "2025-08-20", True)])
+def test_tariff_in_force_without_a_rate_for_the_origin_is_a_reason_not_to_know(
+    home: Path, origin: str, on: str, known: bool
+) -> None:
+    put(home, ENACTED)
+    with Versions(home).reading() as (_, store):
+        answer = explain(StoreReader(store), Inquiry("US", origin, SHAVER, on))
+    reason = "The graph holds no rate of the Test tariff for these goods from this origin on this day."
+    assert (answer["total"] is not None, reason not in answer.get("reason", "")) == (known, known)
 
 
 def test_tariff_that_has_lapsed_is_no_reason_not_to_know(reader: StoreReader) -> None:

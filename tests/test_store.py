@@ -15,6 +15,7 @@ import pytest
 
 from kg.errors import Conflict, NotFound, StoreFailure
 from kg.store import FORMAT, Record, Versions
+from kg.terms import HISTORY_GRAPH
 
 TOP = ox.DefaultGraph()
 
@@ -62,9 +63,9 @@ def commit(versions: Versions, *quads: ox.Quad, message: str = "test") -> Record
 
 
 def held(versions: Versions, version: int | None = None) -> set[ox.Quad]:
-    """All quads of a version."""
+    """All quads of a version but those of its history."""
     with versions.reading(version) as (_, store):
-        return set(store)
+        return {q for q in store if q.graph_name != ox.NamedNode(HISTORY_GRAPH)}
 
 
 def changes(versions: Versions, version: int) -> set[tuple[str, str]]:
@@ -222,7 +223,7 @@ def test_reader_of_an_old_version_is_undisturbed_by_commits(versions: Versions) 
         assert set(store) == before
     assert number == 1
     assert versions.current() == 4
-    assert held(versions, 1) == before
+    assert held(versions, 1) == {quad("a"), triple("a")}
 
 
 def test_change_sets_and_records_outlive_their_databases(versions: Versions, keep: int) -> None:
@@ -241,7 +242,7 @@ def test_pruning_spares_a_version_that_is_read(versions: Versions, keep: int) ->
     with versions.reading(1) as (_, store):
         for number in range(keep + 2):
             commit(versions, quad(str(number)))
-        assert set(store) == {quad("held"), triple("held")}
+        assert {quad("held"), triple("held")} <= set(store)
         assert (versions.home / "versions" / "1").is_dir()
     commit(versions, quad("last"))
     assert not (versions.home / "versions" / "1").exists()

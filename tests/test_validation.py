@@ -246,3 +246,20 @@ def test_report_as_turtle_is_the_report_of_shacl(small: Versions) -> None:
     assert judged == [r[:3] for r in told(report.findings)] != []
     assert [str(c) for c in graph.objects(None, SH.conforms)] == ["false"]
     assert (None, RDF.type, SH.ValidationReport) in graph
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ('"2025-06-31"^^xsd:date', '"2025-07-01"^^xsd:date'),
+        ('"2025-06-01"^^xsd:date', '"2025-06-31"^^xsd:date'),
+        ('"2025-07"^^xsd:gYearMonth', '"2025-06"^^xsd:gYearMonth'),
+        ('"many"^^xsd:integer', "3"),
+    ],
+)
+def test_days_that_cannot_be_compared_are_a_finding(small: Versions, begin: str, end: str) -> None:
+    with small.writing() as draft:
+        facts = f"rate:us-232-autos trade:from {begin} ; trade:until {end} ."
+        draft.set_graph(USER, document(facts, "user", head="").quads)
+        findings = validate(draft, CONTENT.shapes).findings
+    assert "violation" in {f.severity for f in findings if f.focus == ID + "rate/us-232-autos"}
