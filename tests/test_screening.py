@@ -292,7 +292,7 @@ datasets = st.lists(facts, min_size=1, max_size=10).map(
 
 
 @settings(
-    deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(shapes=shapes, data=datasets)
 def test_node_that_passes_has_no_result_of_pyshacl(tmp_path: Path, shapes: list[str], data: str) -> None:
