@@ -182,7 +182,7 @@ def _doubts(
     idle |= {e["measure"] for e in excluded}
     for tariff, gaps in rules.gaps.items():
         if tariff not in idle:  # a gap in what adds nothing, or is set aside, changes nothing
-            doubts += [gap.one("label") or "" for gap in gaps]
+            doubts += [(gap.one("label") or "").rstrip(".") + "." for gap in gaps]
     if not rules.holds_all_duties():
         pair = f"{inquiry.importer.upper()} on goods of {inquiry.origin.upper()}"
         doubts.append(f"The graph does not hold all duties of {pair}: those it holds are listed, without a total.")

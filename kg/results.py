@@ -100,6 +100,9 @@ def rate_text(answer: dict[str, Any]) -> str:
         until = f" until {part['until']}" if part["until"] else ""
         lines.append(f"  + {share:>5}  {part['label']} ({part['form']} {part['duty']}, from {part['from']}{until})")
         lines.append(f"           {part['actLabel']}; {part['authorityLabel']}")
+    shares = [f"{a['label']} {'?' if a['contribution'] is None else a['contribution']}" for a in answer["byAuthority"]]
+    if len(shares) < len(answer["components"]):
+        lines.append(f"  by authority: {', '.join(shares)}")
     lines += [f"  set aside: {part['label']}: {part['reason']}" for part in answer["excluded"]]
     lines += [
         f"  if {entry['label']} ({entry['condition']}): {entry['measureLabel']} {entry['effect']}"
