@@ -132,6 +132,17 @@ class Screen:
                 shape.constraints += [self._constraint(name, value, parameters) for value in values]
         return shape
 
+    def _mild(self, *nodes: Term) -> bool:
+        """Whether some shape among these or within them gives warnings instead of violations."""
+        found, queue = set(nodes), list(nodes)
+        while queue:
+            node = queue.pop()
+            if isinstance(node, (ox.NamedNode, ox.BlankNode)):
+                within = {q.object for q in self._store.quads_for_pattern(node, None, None)} - found
+                found |= within
+                queue += within
+        return bool({ox.NamedNode(_SH + "Warning"), ox.NamedNode(_SH + "Info")} & found)
+
     def _path(self, path: Term) -> str | None:
         if isinstance(path, ox.NamedNode):
             return path.value
@@ -144,6 +155,8 @@ class Screen:
             return lambda facts, _, values: _all(test(facts, v) for v in values)
         if name in _ON_ALL:
             return _ON_ALL[name](value)
+        if name in ("not", "xone", *_QUALIFIED) and self._mild(value, *parameters.get("qualifiedValueShape", ())):
+            return lambda *_: None  # to pySHACL a node with mere warnings conforms
         if name in ("property", "node", "not"):
             inner = self._shape(value)
             if name == "not":
@@ -155,15 +168,16 @@ class Screen:
             return lambda facts, _, values: _all(combine(s.judge(facts, v) for s in shapes) for v in values)
         if name == "in":
             allowed = {str(member) for member in self._list(value)}
-            return lambda _f, _n, values: _all(str(v) in allowed or _unless_number(v) for v in values)
+            return lambda _f, _n, values: _all(str(v) in allowed if _is_exact(v) else None for v in values)
         if name == "languageIn":
             tags = [getattr(member, "value", "").lower() for member in self._list(value)]
             return lambda _f, _n, values: _all(_speaks(v, tags) for v in values)
-        if name in ("qualifiedMinCount", "qualifiedMaxCount") and len(parameters.get("qualifiedValueShape", ())) == 1:
+        if name in _QUALIFIED and len(parameters.get("qualifiedValueShape", ())) == 1:
             return _qualified(name, int(getattr(value, "value", "")), self._shape(parameters["qualifiedValueShape"][0]))
         return lambda *_: None
 
 
+_QUALIFIED = ("qualifiedMinCount", "qualifiedMaxCount")
 #: What a shape says besides its constraints; targets are read apart.
 _SILENT = {
     "path", "name", "description", "message", "severity", "order", "group", "defaultValue", "targetClass",
@@ -310,9 +324,9 @@ def _speaks(term: Term, tags: list[str]) -> Verdict:
     return any(language == tag or language.startswith(tag + "-") for tag in tags)
 
 
-def _unless_number(term: Term) -> Verdict:
-    """False for a term that is not in a list, unless it may be there in another spelling."""
-    return None if isinstance(term, ox.Literal) else False
+def _is_exact(term: Term) -> bool:
+    """Whether a term has one spelling: the engine rewrites a number, and pySHACL compares as it is written."""
+    return not isinstance(term, ox.Literal) or term.datatype.value in (_XSD + "string", _RDF + "langString")
 
 
 #: Constraints on each value by itself.
@@ -385,7 +399,7 @@ _ON_ALL: dict[str, Callable[[Term], _Constraint]] = {
     "lessThan": _compared(lambda a, b: a < b),
     "lessThanOrEquals": _compared(lambda a, b: a <= b),
     "disjoint": _disjoint,
-    "hasValue": lambda value: lambda _f, _n, values: value in values or None,
+    "hasValue": lambda value: lambda _f, _n, values: (value in values and _is_exact(value)) or None,
 }
 
 

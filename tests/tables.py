@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from kg.engines import StoreReader
 from kg.importing import Edition, TableDocument, schedule
@@ -78,9 +79,7 @@ def import_schedule(home: Path, path: Path, edition: Edition = FIRST, *, dry_run
     return load(Versions(home), [document], CONTENT, dry_run=dry_run)
 
 
-def rate(
-    home: Path, product: str, on: str = "2025-02-01", origin: str = "JP", *conditions: str
-) -> Mapping[str, object]:
+def rate(home: Path, product: str, on: str = "2025-02-01", origin: str = "JP", *conditions: str) -> dict[str, Any]:
     """The answer of `kg rate` for goods that enter the United States before the duties of 2025 add anything."""
     with Versions(home).reading() as (_, store):
         return explain(StoreReader(store), Inquiry("US", origin, product, on, conditions=conditions))

@@ -217,7 +217,7 @@ def test_duty_for_a_quantity_or_in_words_has_no_total(imported: Path, product: s
     answer = rate(imported, product)
     assert answer["total"] is None
     assert repr(duty) in str(answer["reason"])
-    [component] = answer["components"]  # type: ignore[misc]
+    [component] = answer["components"]
     assert (component["duty"], component["contribution"], component.get("amounts")) == (duty, None, amounts)
 
 
@@ -226,7 +226,7 @@ def test_duty_for_a_quantity_or_in_words_has_no_total(imported: Path, product: s
 )
 def test_condition_is_shown_to_goods_that_can_meet_it(imported: Path, origin: str, conditions: list[str]) -> None:
     found = rate(imported, "7701.10.10", "2025-01-02", origin)["conditions"]
-    assert [entry["condition"] for entry in found if entry["measure"].endswith("us-ordinary")] == conditions  # type: ignore[attr-defined]
+    assert [entry["condition"] for entry in found if entry["measure"].endswith("us-ordinary")] == conditions
 
 
 def test_label_of_another_source_is_left_to_it(home: Path, tmp_path: Path) -> None:

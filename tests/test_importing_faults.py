@@ -94,7 +94,7 @@ def test_line_of_a_row_with_a_line_end_in_a_cell_is_its_last(shipped_home: Path,
 
 
 #: Bytes that are no table at all: what the command says, and with which exit status.
-BROKEN = {
+BROKEN: dict[str, tuple[str | bytes, int, str]] = {
     "a missing column": (schedule_text().replace('"Indent"', '"Depth"'), 2, "has no column 'Indent'."),
     "nothing": ("", 2, "has no column 'HTS Number', 'Indent'"),
     "bytes that are not UTF-8": (schedule_text().encode() + b'"\xff"', 1, "The file is not UTF-8. Save it as UTF-8."),
