@@ -104,10 +104,16 @@ def ensure_content(versions: Versions, content: Content, progress: Progress = _s
         _derive(draft, progress)
         report = _validate(draft, content, documents, progress)
         own = [f for f in report.violations if f.source in content.graphs]
-        if own:
+        if any(not _described_elsewhere(draft, finding.focus, content) for finding in own):
             raise Refused(report)
         record = draft.publish("Shipped content", content=digest, warnings=len(report.findings))
     return Outcome(record, report)
+
+
+def _described_elsewhere(draft: Draft, iri: str, content: Content) -> bool:
+    """Whether a graph of the user says something of a node, so that it is this that may not go with the new edition."""
+    graphs = {getattr(q.graph_name, "value", "") for q in draft.store.quads_for_pattern(ox.NamedNode(iri), None, None)}
+    return bool(graphs - set(content.graphs) - DERIVED_GRAPHS - {""})
 
 
 def _shipped_before(versions: Versions) -> set[str]:

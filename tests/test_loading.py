@@ -373,6 +373,20 @@ def test_newer_content_lists_facts_of_the_user_that_no_longer_conform(small: tup
     assert [(f.focus, f.source) for f in outcome.report.violations] == [(ID + "round/mine", SOURCE + "mine")]
 
 
+def test_newer_content_that_the_user_said_otherwise_is_let_in_and_listed(small: tuple[Content, Versions]) -> None:
+    """Two English labels, one of them the user's: the new edition is not at fault, and no command may be lost to it."""
+    content, versions = small
+    form = formats.named("turtle", formats.GRAPHS)
+    label = USER + 'person:new a <http://xmlns.com/foaf/0.1/Person> ; rdfs:label "Newcomer"@en .'
+    load(versions, [Document("mine.ttl", label.encode(), form, SOURCE + "mine")], content)
+    extra = prefixed_turtle('person:new a foaf:Person ; rdfs:label "New"@en .')
+    (content.root / "facts" / "extra.ttl").write_text(extra)
+    outcome = ensure_content(versions, Content(content.root))
+    assert outcome is not None
+    assert outcome.record is not None
+    assert {f.focus for f in outcome.report.violations} == {ID + "person/new"}
+
+
 def test_content_that_breaks_its_own_shapes_is_refused(small: tuple[Content, Versions]) -> None:
     content, versions = small
     facts = content.root / "facts" / "context.ttl"
