@@ -26,7 +26,7 @@ def main(table: Path) -> None:
         subprocess.run([BIN / "kg", "import", "hts", table, *EDITION], env=environment, check=True, capture_output=True)
         ours = time.perf_counter() - begin
         facts = Path(folder) / "facts.nt"
-        graph = ["--graph", "source:imported-hts-measured", "--format", "ntriples", "--output", facts]
+        graph = ("--graph", "source:imported-hts-measured", "--format", "ntriples", "--output", str(facts))
         subprocess.run([BIN / "kg", "export", *graph], env=environment, check=True)
         data, shapes = rdflib.Graph().parse(facts), rdflib.Graph()
     for path in (*Content.shipped().ontology.values(), *Content.shipped().shapes):

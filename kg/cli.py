@@ -23,6 +23,16 @@ T = TypeVar("T")
 _ROW_FORMATS = [f.name for f in (*formats.ROWS, *formats.GRAPHS)]
 
 
+_report_format = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "turtle"]),
+    default="text",
+    show_default=True,
+    help="How to print the report.",
+)
+
+
 class _Group(click.Group):
     """Prints our errors as one line and exits with their status."""
 
@@ -79,14 +89,7 @@ def serve(settings: Settings, host: str, port: int, bare: bool) -> None:
 @click.option("--merge", is_flag=True, help="Keep what the graph holds already.")
 @click.option("--message", default="", help="Why, for the history.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "turtle"]),
-    default="text",
-    show_default=True,
-    help="How to print the report.",
-)
+@_report_format
 @click.pass_obj
 def load(
     settings: Settings, files: Sequence[Path], graph: str | None, merge: bool, message: str, dry_run: bool, form: str
@@ -114,14 +117,7 @@ def _tell(outcome: Outcome, dry_run: bool) -> None:
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--graph", help="IRI of the source graph; default: named by the file.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "turtle"]),
-    default="text",
-    show_default=True,
-    help="How to print the report.",
-)
+@_report_format
 @click.pass_obj
 def validate(settings: Settings, files: Sequence[Path], graph: str | None, form: str) -> None:
     """Say whether files conform, as `load` would, and change nothing.

@@ -23,8 +23,9 @@ import pyoxigraph as ox
 
 from kg.parsing import Document
 from kg.report import Contradiction, Finding, Report
-from kg.screening import Term, screen
+from kg.screening import screen
 from kg.terms import DERIVED_GRAPHS, ID, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, TRADE, compact
+from kg.verdicts import Term
 from kg.view import View
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rdflib import SH
 
-from kg.screening import Screen, Term
+from kg.screening import Screen
 from kg.terms import PREFIXES
 from kg.validation import _term
+from kg.verdicts import Term
 from tests.sources import CONTENT
 from tests.test_shapes import BASE, CASES, REFUSED, REPORTS, ROOT, VALID, case_id
 
