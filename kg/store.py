@@ -210,6 +210,15 @@ class Draft:
         self.removed: set[ox.Quad] = set()
 
     @property
+    def facts(self) -> ox.Store:
+        """The facts as they are now, to be read by pattern."""
+        return self.store
+
+    def additions(self) -> Iterator[ox.Quad]:
+        """The quads added so far."""
+        return iter(self.added)
+
+    @property
     def changed_graphs(self) -> set[str]:
         return {getattr(q.graph_name, "value", "") for q in self.added | self.removed}
 
