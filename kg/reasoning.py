@@ -40,7 +40,7 @@ def derive(draft: Draft) -> None:
     gone = {t for t in removed.stated if not any(map(is_stated, _copies(draft.facts, t)))}
     facts: Iterable[ox.Triple] = added.stated
     again: set[ox.Triple] = set()
-    graph = _Graph(draft.facts, hidden=gone)
+    graph = _Graph(draft.facts, hidden=gone)  # sees what is in `gone` at the time
     if added.axioms or removed.axioms:
         gone.update(q.triple for q in draft.facts.quads_for_pattern(None, None, None, _ENTAILED))
         facts = graph.usable(rules)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pyoxigraph as ox
@@ -94,21 +95,26 @@ def overrule(draft: Draft) -> None:
     The cost follows the change, unless the change is one to the rank of sources or to what has one value only.
     """
     view = View(draft.store)
-    changed = draft.added | draft.removed
-    subjects = {q.subject for q in changed if q.predicate.value in view.functional}
-    for graph in _reranked(view, changed):
-        subjects |= {q.subject for q in draft.store.quads_for_pattern(None, None, None, graph)}
+    subjects, ranking = set(), []
+    for quad in chain(draft.additions(), draft.removed):
+        predicate = quad.predicate.value
+        if predicate in view.functional:
+            subjects.add(quad.subject)
+        if predicate in _RANKING or predicate == _PRECEDENCE or quad.object == _FUNCTIONAL:
+            ranking.append(quad)
+    for graph in _reranked(view, ranking):
+        subjects |= {q.subject for q in draft.facts.quads_for_pattern(None, None, None, graph)}
     present: set[ox.Quad] = set()
     wanted: set[ox.Quad] = set()
     for subject in subjects:
         if isinstance(subject, ox.NamedNode):
-            present.update(draft.store.quads_for_pattern(subject, None, None, _OVERRULED))
+            present.update(draft.facts.quads_for_pattern(subject, None, None, _OVERRULED))
             wanted.update(view.overruled(subject))
     draft.remove(present - wanted)
     draft.add(wanted - present)
 
 
-def _reranked(view: View, changed: Iterable[ox.Quad]) -> set[ox.NamedNode]:
+def _reranked(view: View, changed: Sequence[ox.Quad]) -> set[ox.NamedNode]:
     """The graphs of the sources whose rank a change may have turned; all if it is to a kind or to the ontology."""
     touched = {q.subject for q in changed if q.predicate.value in _RANKING}
     if any(q.predicate.value == _PRECEDENCE or q.object == _FUNCTIONAL for q in changed):
