@@ -15,33 +15,24 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyoxigraph as ox
 
 from kg.durable import replace, sync_folder, synced
 from kg.errors import StoreFailure
+from kg.quads import DERIVED, TOP, Facts, Graph
 from kg.records import Record, history_of, user
-from kg.terms import DERIVED_GRAPHS
 
 if TYPE_CHECKING:
     from kg.store import Versions
 
-Graph = ox.NamedNode | ox.DefaultGraph
-_TOP = ox.DefaultGraph()
-_DERIVED = {ox.NamedNode(iri) for iri in DERIVED_GRAPHS}
 #: Quads from which on whole new graphs are held in memory, and the engine writes whole files at once.
 _BULK = 10_000
 #: Quads that are written at once; the engine sorts them in memory.
 _CHUNK = 400_000
 #: Files of a database from which on it is compacted; each commit adds some, and each file costs every later reader.
 _MANY_FILES = 400
-
-
-class Facts(Protocol):
-    """What can be read of a draft; `ox.Store` is one."""
-
-    def quads_for_pattern(self, subject: Any, predicate: Any, object: Any, graph_name: Any, /) -> Iterator[ox.Quad]: ...
 
 
 class _Layered:
@@ -58,7 +49,7 @@ class _Layered:
             below: Iterator[ox.Quad] = iter(())
         else:
             below = self._store.quads_for_pattern(subject, predicate, object, graph_name)
-        if graph_name != _TOP:
+        if graph_name != TOP:
             return chain(self._fresh.quads_for_pattern(subject, predicate, object, graph_name), below)
         above = self._fresh.quads_for_pattern(subject, predicate, object, None)
         merged = dict.fromkeys(ox.Quad(q.subject, q.predicate, q.object) for q in above)
@@ -69,7 +60,7 @@ class _Layered:
     def _is_new(self, subject: Any) -> bool:
         if subject in self._new:
             return True
-        if any(self._store.quads_for_pattern(subject, None, None, _TOP)):
+        if any(self._store.quads_for_pattern(subject, None, None, TOP)):
             return False
         self._new.add(subject)
         return True
@@ -109,8 +100,8 @@ class Draft:
         The terms are those of the engine, so that a number written otherwise is no change.
         """
         graphs: list[Graph] = [cast("ox.NamedNode", g) for g in incoming.named_graphs()]
-        if any(incoming.quads_for_pattern(None, None, None, _TOP)):
-            graphs.append(_TOP)
+        if any(incoming.quads_for_pattern(None, None, None, TOP)):
+            graphs.append(TOP)
         if len(incoming) > _BULK:
             new = [g for g in graphs if not any(self.store.quads_for_pattern(None, None, None, g))]
             if len(new) == len(graphs):
@@ -159,7 +150,7 @@ class Draft:
             return
         for quad in gone:
             holders = self.facts.quads_for_pattern(quad.subject, quad.predicate, quad.object, None)
-            if all(holder.graph_name == _TOP for holder in holders):
+            if all(holder.graph_name == TOP for holder in holders):
                 self.store.remove(ox.Quad(quad.subject, quad.predicate, quad.object))
 
     def publish(self, message: str, *, content: str = "", warnings: int = 0) -> Record | None:
@@ -240,13 +231,13 @@ class _Counts:
     def __init__(self, draft: Draft) -> None:
         self.added: Counter[Graph] = Counter(_graphs(draft.added))
         self.removed: Counter[Graph] = Counter(_graphs(draft.removed))
-        for graph in {cast("Graph", g) for g in (*draft.fresh.named_graphs(), _TOP)} - _DERIVED:
+        for graph in {cast("Graph", g) for g in (*draft.fresh.named_graphs(), TOP)} - DERIVED:
             if count := sum(1 for _ in draft.fresh.quads_for_pattern(None, None, None, graph)):
                 self.added[graph] += count
 
 
 def _graphs(quads: Iterable[ox.Quad]) -> Iterator[Graph]:
-    return (cast("Graph", q.graph_name) for q in quads if q.graph_name not in _DERIVED)
+    return (cast("Graph", q.graph_name) for q in quads if q.graph_name not in DERIVED)
 
 
 def _write_changes(path: Path, draft: Draft) -> None:

@@ -22,6 +22,7 @@ import pyoxigraph as ox
 
 from kg.locating import locate
 from kg.parsing import Document
+from kg.quads import DERIVED, TOP, is_stated
 from kg.reach import Edge, Reach
 from kg.report import Contradiction, Finding, Report
 from kg.screening import screen
@@ -42,9 +43,6 @@ _NOTHING_FOUND = f"@prefix sh: <{_SH}> .\n\n[] a sh:ValidationReport ;\n    sh:c
 _STRIDE = 500
 #: Nodes whose description is remembered.
 _REMEMBERED = 20_000
-_TOP = ox.DefaultGraph()
-_DERIVED = {ox.NamedNode(iri) for iri in DERIVED_GRAPHS}
-_NO_SOURCE = {_TOP, *_DERIVED}
 _SEVERITY = {"Violation": "violation", "Warning": "warning", "Info": "info"}
 
 
@@ -148,7 +146,7 @@ def _affected(draft: Draft, view: View, reach: Reach) -> set[Term]:
     ground = _Ground(draft.store, view.functional)
     nodes: set[Term] = set()
     for quad in chain(draft.removed, draft.additions()):
-        if quad.graph_name in _DERIVED:
+        if quad.graph_name in DERIVED:
             continue
         nodes.add(quad.subject)
         nodes.update(reach.concerned(quad, ground))
@@ -170,7 +168,7 @@ class _Ground:
     def knows(self, node: Term) -> bool:
         if self._pointing(node):
             return True
-        return isinstance(node, ox.NamedNode) and any(self._store.quads_for_pattern(node, None, None, _TOP))
+        return isinstance(node, ox.NamedNode) and any(self._store.quads_for_pattern(node, None, None, TOP))
 
     def follow(self, node: Term, edge: Edge) -> Iterable[Term]:
         predicate, inverse = edge
@@ -180,19 +178,19 @@ class _Ground:
         if not isinstance(node, ox.NamedNode):
             return ()
         name = None if predicate is None else ox.NamedNode(predicate)
-        return (q.object for q in self._store.quads_for_pattern(node, name, None, _TOP))
+        return (q.object for q in self._store.quads_for_pattern(node, name, None, TOP))
 
     def changes(self, quad: ox.Quad) -> bool:
         if quad.predicate.value in self._functional:  # who says it counts
             return True
         holders = self._store.quads_for_pattern(quad.subject, quad.predicate, quad.object, None)
-        return not any(h.graph_name != quad.graph_name and h.graph_name not in _NO_SOURCE for h in holders)
+        return not any(h.graph_name != quad.graph_name and is_stated(h) for h in holders)
 
     def _pointing(self, node: Term) -> dict[str, list[Term]]:
         """Whatever points to a node, by predicate; kept for the last node asked for, of which many edges are asked."""
         if self._incoming[0] != node:
             found: dict[str, list[Term]] = defaultdict(list)
-            for quad in self._store.quads_for_pattern(None, None, node, _TOP):
+            for quad in self._store.quads_for_pattern(None, None, node, TOP):
                 found[quad.predicate.value].append(quad.subject)
             self._incoming = (node, found)
         return self._incoming[1]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyoxigraph as ox
 
-from kg.terms import DERIVED_GRAPHS, OVERRULED_GRAPH, PREFIXES, RDF_TYPE
+from kg.quads import TOP, Facts, is_stated
+from kg.terms import OVERRULED_GRAPH, PREFIXES, RDF_TYPE
 
 if TYPE_CHECKING:
-    from kg.draft import Draft, Facts
+    from kg.draft import Draft
 
-_TOP = ox.DefaultGraph()
 _OVERRULED = ox.NamedNode(OVERRULED_GRAPH)
 _ISSUED, _KIND = PREFIXES["dcterms"] + "issued", PREFIXES["dcterms"] + "type"
 _PRECEDENCE = PREFIXES["trade"] + "precedence"
@@ -39,7 +39,7 @@ class View:
     def merged(self, subject: Any, predicate: str | None, object: Any) -> Iterator[ox.Quad]:
         """The matches in the default graph, which holds what any source says."""
         name = None if predicate is None else ox.NamedNode(predicate)
-        return self.facts.quads_for_pattern(subject, name, object, _TOP)
+        return self.facts.quads_for_pattern(subject, name, object, TOP)
 
     def quads(self, subject: ox.NamedNode) -> list[ox.Quad]:
         """What the sources assert of a node: neither what Parley derived nor the merged copy."""
@@ -48,9 +48,7 @@ class View:
             if len(self._quads) >= _REMEMBERED:
                 self._quads.clear()
             found = self._quads[subject] = [
-                quad
-                for quad in self.facts.quads_for_pattern(subject, None, None, None)
-                if isinstance(quad.graph_name, ox.NamedNode) and quad.graph_name.value not in DERIVED_GRAPHS
+                q for q in self.facts.quads_for_pattern(subject, None, None, None) if is_stated(q)
             ]
         return found
 
