@@ -12,7 +12,16 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from kg import __version__, formats
-from kg.console import leave, load_documents, open_versions, print_answer, progress_bar, read_documents, read_with
+from kg.console import (
+    at_option,
+    leave,
+    load_documents,
+    open_versions,
+    print_answer,
+    progress_bar,
+    read_documents,
+    read_with,
+)
 from kg.errors import BadRequest, ParleyError, Refused
 from kg.settings import Settings
 
@@ -187,8 +196,9 @@ def import_countries(settings: Settings, file: Path, dry_run: bool) -> None:
     "--file", "-f", "file", type=click.File("r", encoding="utf-8"), help="Read the query from a file (- for stdin)."
 )
 @click.option("--format", "form", type=click.Choice(_ROW_FORMATS), help="For programs; default: a table or Turtle.")
+@at_option
 @click.pass_obj
-def query(settings: Settings, text: str | None, file: IO[str] | None, form: str | None) -> None:
+def query(settings: Settings, text: str | None, file: IO[str] | None, form: str | None, at: str | None) -> None:
     """Ask in SPARQL. The prefixes of Parley need no declaration.
 
     Example: kg query "SELECT ?label { ?t a trade:Tariff ; rdfs:label ?label }"
@@ -197,7 +207,7 @@ def query(settings: Settings, text: str | None, file: IO[str] | None, form: str 
         raise click.UsageError("Give the query as an argument, or in a file with --file.")
     from kg.evaluation import Question
 
-    print_answer(settings, Question(text if text is not None else cast("IO[str]", file).read()), form)
+    print_answer(settings, at, Question(text if text is not None else cast("IO[str]", file).read()), form)
 
 
 @main.command()
@@ -206,8 +216,9 @@ def query(settings: Settings, text: str | None, file: IO[str] | None, form: str 
 @click.option(
     "--format", "form", type=click.Choice([f.name for f in formats.ROWS]), help="For programs; default: a table."
 )
+@at_option
 @click.pass_obj
-def ask(settings: Settings, name: str | None, parameters: Sequence[str], form: str | None) -> None:
+def ask(settings: Settings, name: str | None, parameters: Sequence[str], form: str | None, at: str | None) -> None:
     """Ask a named question; without a name, list them.
 
     Example: kg ask round-participants number=5
@@ -226,9 +237,9 @@ def ask(settings: Settings, name: str | None, parameters: Sequence[str], form: s
     question = questions[name]
     bound, lookup = question.bind(given), question.unknown_names(given)
     if lookup:
-        rows = read_with(settings, lambda reader: reader.answer(lookup, formats.ROWS[0]))
+        rows = read_with(settings, at, lambda reader: reader.answer(lookup, formats.ROWS[0]))
         refuse_unknown(Table.from_json(rows))
-    print_answer(settings, bound, form)
+    print_answer(settings, at, bound, form)
 
 
 def _pair(parameter: str) -> tuple[str, str]:
@@ -251,8 +262,9 @@ def _pair(parameter: str) -> tuple[str, str]:
     help="A condition of entry that the goods meet, such as usmca or korus; may be given again.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@at_option
 @click.pass_obj
-def rate(settings: Settings, /, as_json: bool, **inquired: Any) -> None:
+def rate(settings: Settings, /, as_json: bool, at: str | None, **inquired: Any) -> None:
     """Explain the duty rate on a product from an origin on a day.
 
     Example: kg rate --importer US --origin JP --product 8703.23.01 --on 2025-06-07
@@ -261,7 +273,7 @@ def rate(settings: Settings, /, as_json: bool, **inquired: Any) -> None:
     from kg.results import rate_text
 
     inquiry = Inquiry(**inquired)
-    answer = read_with(settings, lambda reader: explain(reader, inquiry))
+    answer = read_with(settings, at, lambda reader: explain(reader, inquiry))
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
     else:
@@ -277,8 +289,9 @@ def rate(settings: Settings, /, as_json: bool, **inquired: Any) -> None:
     help="Default: trig, or turtle for one graph.",
 )
 @click.option("--output", "-o", type=click.File("wb", lazy=True), default="-", help="File to write; default: stdout.")
+@at_option
 @click.pass_obj
-def export(settings: Settings, graph: str | None, form: str | None, output: IO[bytes]) -> None:
+def export(settings: Settings, graph: str | None, form: str | None, output: IO[bytes], at: str | None) -> None:
     """Write the facts out, the same bytes for the same facts. Entailments are left out: they follow.
 
     Example: kg export --output parley.trig
@@ -286,7 +299,8 @@ def export(settings: Settings, graph: str | None, form: str | None, output: IO[b
     from kg.exporting import export as write
 
     chosen = formats.named(form or ("turtle" if graph else "trig"), (*formats.DATASETS, *formats.GRAPHS))
-    with open_versions(settings).reading() as (_, store):
+    versions = open_versions(settings)
+    with versions.reading(None if at is None else versions.at(at)) as (_, store):
         write(store, graph, chosen, output)
 
 

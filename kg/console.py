@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+at_option = click.option(
+    "--at",
+    metavar="VERSION|TIME",
+    help="Read a past version: by number, or by the day (UTC) or moment when it was current.",
+)
+
 
 def leave(status: int) -> NoReturn:
     """End at once: native code in another thread may still be running and cannot be interrupted."""
@@ -122,28 +128,27 @@ def load_documents(
     return outcome
 
 
-def read_with(settings: Settings, work: Callable[[Reader], T]) -> T:
-    """Run work on a reader, under the deadline and the memory limit of the settings."""
+def read_with(settings: Settings, at: str | None, work: Callable[[Reader], T]) -> T:
+    """Run work on a reader, under the deadline and the memory limit of the settings.
+
+    `at` names a version or a time (None: the current version), for the embedded store only.
+    """
     from kg.engines import EndpointReader, StoreReader
     from kg.evaluation import in_deep_thread
 
-    if settings.store:
+    if settings.store and at is None:
         return work(EndpointReader(settings.store, settings.deadline))
     versions = open_versions(settings)
-    limit_memory(settings.memory)
-
-    def run() -> T:
-        with versions.reading() as (_, store):
-            return work(StoreReader(store))
-
-    return in_deep_thread(run, settings.deadline)
+    with versions.reading(None if at is None else versions.at(at)) as (_, store):
+        limit_memory(settings.memory)
+        return in_deep_thread(lambda: work(StoreReader(store)), settings.deadline)
 
 
-def print_answer(settings: Settings, question: Question, form: str | None) -> None:
+def print_answer(settings: Settings, at: str | None, question: Question, form: str | None) -> None:
     from kg.results import Table, show
 
     chosen = formats.named(form, question.answers_with) if form else question.answers_with[0]
-    body = read_with(settings, lambda reader: reader.answer(question, chosen))
+    body = read_with(settings, at, lambda reader: reader.answer(question, chosen))
     if form or chosen.kind == "graph":
         sys.stdout.buffer.write(body)
         if body and not body.endswith(b"\n"):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyoxigraph as ox
 
 from kg.terms import HISTORY_GRAPH, PREFIXES, RDF_TYPE
+
+_ABOUT = re.compile(rf"(?:{re.escape(PREFIXES['version'])}|{re.escape(PREFIXES['change'])})(\d+)(?:-\d+)?\Z")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,18 @@ def history_of(record: Record, added: Counts, removed: Counts) -> Iterator[ox.Qu
         yield fact(change, PREFIXES["trade"] + "changedSource", source)
         yield fact(change, PREFIXES["trade"] + "factsAdded", ox.Literal(added.get(source, 0)))
         yield fact(change, PREFIXES["trade"] + "factsRemoved", ox.Literal(removed.get(source, 0)))
+
+
+def told_later(store: ox.Store, version: int) -> list[ox.Quad]:
+    """What the history in a store tells of the versions after this one."""
+    history = store.quads_for_pattern(None, None, None, ox.NamedNode(HISTORY_GRAPH))
+    return [quad for quad in history if _version_of(quad.subject) > version]
+
+
+def _version_of(subject: ox.NamedNode | ox.BlankNode | ox.Triple) -> int:
+    """The version that a node of the history is, or tells a change of."""
+    about = _ABOUT.match(getattr(subject, "value", ""))
+    return int(about[1]) if about else 0
 
 
 def user() -> str:

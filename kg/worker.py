@@ -26,10 +26,10 @@ from typing import IO, Any, cast
 import pyoxigraph as ox
 
 from kg import formats
-from kg.errors import ParleyError, Refused, Stopped
+from kg.errors import ParleyError, Refused, Stopped, StoreFailure
 from kg.evaluation import Question, in_deep_thread, write, write_graph
 from kg.settings import limit_memory
-from kg.store import Versions, in_memory
+from kg.store import REPAIR, Versions, in_memory, is_damage
 
 #: The head is sent with the first chunk, so that a failure before this many bytes is still a clean error.
 CHUNK = 64 * 1024
@@ -86,6 +86,8 @@ def problem(error: BaseException) -> dict[str, Any]:
     """The head of an answer that failed: what `kg.pool` turns back into the error."""
     if isinstance(error, MemoryError):
         error = Stopped("The work ran out of memory.", "Ask for less at a time.")
+    if is_damage(error):
+        error = StoreFailure(f"The current version is damaged: {error}.", REPAIR)
     if isinstance(error, ParleyError):
         fields = {k: v for k, v in vars(error).items() if k not in ("message", "hint", "report")}
         if isinstance(error, Refused):
