@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyoxigraph as ox
 
+from kg.durable import synced
 from kg.quads import DERIVED, TOP
 from kg.terms import HISTORY_GRAPH
 
@@ -58,6 +61,14 @@ def read(versions: Versions, version: int) -> Change:
 def _parsed(lines: Iterator[str]) -> Iterator[ox.Quad]:
     while chunk := list(islice(lines, _CHUNK)):
         yield from ox.parse("\n".join(chunk), ox.RdfFormat.N_QUADS)
+
+
+def write(path: Path, change: Change) -> None:
+    """Write a change set, durably: removed quads, then added ones, each in their order."""
+    with synced(path) as raw, gzip.GzipFile("", "wb", compresslevel=3, fileobj=raw, mtime=0) as file:
+        for sign, quads in (("D", change.removed), ("A", change.added)):
+            for line in sorted(f"{quad} ." for quad in quads):
+                file.write(f"{sign} {line}\n".encode())
 
 
 def between(versions: Versions, start: int, end: int) -> Change:

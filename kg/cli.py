@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, Any, cast
 
 import click
 
-from kg import __version__, formats
+from kg import __version__, formats, upkeep
 from kg.console import (
     at_option,
     leave,
@@ -21,25 +20,13 @@ from kg.console import (
     progress_bar,
     read_documents,
     read_with,
+    report_format,
+    tell,
 )
 from kg.errors import BadRequest, ParleyError, Refused
 from kg.settings import Settings
 
-if TYPE_CHECKING:
-    from kg.loading import Outcome
-
-T = TypeVar("T")
 _ROW_FORMATS = [f.name for f in (*formats.ROWS, *formats.GRAPHS)]
-
-
-_report_format = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "turtle"]),
-    default="text",
-    show_default=True,
-    help="How to print the report.",
-)
 
 
 class _Group(click.Group):
@@ -98,7 +85,7 @@ def serve(settings: Settings, host: str, port: int, bare: bool) -> None:
 @click.option("--merge", is_flag=True, help="Keep what the graph holds already.")
 @click.option("--message", default="", help="Why, for the history.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@_report_format
+@report_format
 @click.pass_obj
 def load(
     settings: Settings, files: Sequence[Path], graph: str | None, merge: bool, message: str, dry_run: bool, form: str
@@ -112,21 +99,13 @@ def load(
         versions, read_documents(files, graph), form, merge=merge, message=message, dry_run=dry_run
     )
     if form == "text":
-        _tell(outcome, dry_run)
-
-
-def _tell(outcome: Outcome, dry_run: bool) -> None:
-    if outcome.record:
-        record = outcome.record
-        click.echo(f"Version {record.version}: {record.added:,} added, {record.removed:,} removed.")
-    else:
-        click.echo("The facts conform. Nothing was changed." if dry_run else "Nothing to do: the graph holds all this.")
+        tell(outcome, dry_run)
 
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--graph", help="IRI of the source graph; default: named by the file.")
-@_report_format
+@report_format
 @click.pass_obj
 def validate(settings: Settings, files: Sequence[Path], graph: str | None, form: str) -> None:
     """Say whether files conform, as `load` would, and change nothing.
@@ -167,7 +146,7 @@ def import_hts(settings: Settings, file: Path, edition: str, valid_from: str, ur
     versions = open_versions(settings)
     with progress_bar() as progress, versions.reading() as (_, store):
         document, in_words = schedule(file, Edition(edition, valid_from, url), StoreReader(store), progress)
-    _tell(load_documents(versions, [document], "text", message=f"Import {file.name}", dry_run=dry_run), dry_run)
+    tell(load_documents(versions, [document], "text", message=f"Import {file.name}", dry_run=dry_run), dry_run)
     if in_words:
         click.echo(f"{len(in_words):,} rates stand in words and have no number, for example {in_words[0]}", err=True)
 
@@ -187,7 +166,7 @@ def import_countries(settings: Settings, file: Path, dry_run: bool) -> None:
     versions = open_versions(settings)
     with versions.reading() as (_, store):
         document = countries(file, StoreReader(store))
-    _tell(load_documents(versions, [document], "text", message=f"Import {file.name}", dry_run=dry_run), dry_run)
+    tell(load_documents(versions, [document], "text", message=f"Import {file.name}", dry_run=dry_run), dry_run)
 
 
 @main.command()
@@ -304,27 +283,8 @@ def export(settings: Settings, graph: str | None, form: str | None, output: IO[b
         write(store, graph, chosen, output)
 
 
-@main.command()
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print the list.",
-)
-@click.pass_obj
-def history(settings: Settings, form: str) -> None:
-    """List the commits, the newest first.
-
-    Example: kg history
-    """
-    records = open_versions(settings).records()
-    if form == "json":
-        click.echo(json.dumps([asdict(r) for r in records], ensure_ascii=False, indent=2))
-        return
-    for r in records:
-        click.echo(f"{r.version}  {r.at}  {r.who}  +{r.added:,} -{r.removed:,} ({r.quads:,} facts)  {r.message}")
+for command in upkeep.COMMANDS:
+    main.add_command(command)
 
 
 def _print_coverage(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from kg import formats
-from kg.errors import BadRequest, Refused
+from kg.errors import BadRequest, NotFound, Refused
 from kg.settings import Settings, limit_memory
 
 if TYPE_CHECKING:
@@ -30,6 +30,14 @@ at_option = click.option(
     metavar="VERSION|TIME",
     help="Read a past version: by number, or by the day (UTC) or moment when it was current.",
 )
+report_format = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "turtle"]),
+    default="text",
+    show_default=True,
+    help="How to print the report.",
+)
 
 
 def leave(status: int) -> NoReturn:
@@ -39,14 +47,29 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
+def embedded(settings: Settings) -> None:
+    """Refuse a command on the embedded store while another is set."""
+    if settings.store:
+        raise BadRequest("This command works on the embedded store, not on another endpoint.", "Leave KG_STORE out.")
+
+
+def present_versions(settings: Settings) -> Versions:
+    """The embedded store as it is: neither made nor brought up to date."""
+    from kg.store import Versions
+
+    embedded(settings)
+    if not Versions.exists(settings.home):
+        raise NotFound(f"{settings.home} holds no store.", "Name its folder with KG_HOME.")
+    return Versions(settings.home)
+
+
 def open_versions(settings: Settings, *, bare: bool = False) -> Versions:
     """The embedded store, made and filled on first use."""
     from kg.content import Content
     from kg.errors import Conflict
     from kg.store import Versions
 
-    if settings.store:
-        raise BadRequest("This command works on the embedded store, not on another endpoint.", "Leave KG_STORE out.")
+    embedded(settings)
     versions = Versions(settings.home) if Versions.exists(settings.home) else Versions.create(settings.home, bare=bare)
     if bare and not versions.bare:
         raise Conflict(
@@ -110,11 +133,17 @@ def load_documents(
     from kg.loading import load as run
 
     mode: Any = "merge" if merge else "replace"
+    content = Content.shipped()
+    return reported(
+        form, lambda step: run(versions, documents, content, mode=mode, message=message, dry_run=dry_run, progress=step)
+    )
+
+
+def reported(form: str, work: Callable[[Progress], Outcome]) -> Outcome:
+    """Do work that commits and print its report: as text on standard error, or on standard output for programs."""
     try:
         with progress_bar() as step:
-            outcome = run(
-                versions, documents, Content.shipped(), mode=mode, message=message, dry_run=dry_run, progress=step
-            )
+            outcome = work(step)
     except Refused as error:
         if form != "text":
             click.echo(error.report.turtle if form == "turtle" else json.dumps(error.report.as_dict(), indent=2))
@@ -126,6 +155,15 @@ def load_documents(
     else:
         click.echo(report.turtle if form == "turtle" else json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
     return outcome
+
+
+def tell(outcome: Outcome, dry_run: bool) -> None:
+    """Say in a line what a commit did."""
+    if outcome.record:
+        record = outcome.record
+        click.echo(f"Version {record.version}: {record.added:,} added, {record.removed:,} removed.")
+    else:
+        click.echo("The facts conform. Nothing was changed." if dry_run else "Nothing to do: the graph holds all this.")
 
 
 def read_with(settings: Settings, at: str | None, work: Callable[[Reader], T]) -> T:
