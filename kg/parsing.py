@@ -97,7 +97,7 @@ class Document:
         self._refuse_doctype()
         reader = _LineReader(self.data.removeprefix(codecs.BOM_UTF8))
         graph = ox.NamedNode(self.graph) if self.graph else ox.DefaultGraph()
-        nodes = _Skolem(self.graph + self.salt)
+        nodes = Skolem(self.graph + self.salt)
         try:
             parser = ox.parse(cast("IO[bytes]", reader), _parser_format(self.format), base_iri=self.graph or None)
             for quad in parser:
@@ -176,7 +176,7 @@ class _LineReader:
         return next(self._lines, b"")
 
 
-class _Skolem:
+class Skolem:
     """Replaces the blank nodes of one document by IRIs that depend on the graph and their order alone."""
 
     def __init__(self, graph: str) -> None:
