@@ -29,6 +29,7 @@ _MODIFYING: Final = ("INSERT", "DELETE", "WITH")
 _VERBS: Final = (*_MODIFYING, "CLEAR", "DROP", "CREATE", "COPY", "MOVE", "ADD")
 _POSITION = re.compile(r"error at (\d+):(\d+)")
 NO_TRIPLE_TERMS: Final = ("Triple terms (RDF 1.2) are not taken.", "Name the statement with an IRI of its own.")
+_NO_PROLOGUE: Final = ("A PREFIX or BASE cannot be read.", "Write PREFIX name: <IRI>, or BASE <IRI>.")
 _UNCLEAR: Final = ("The words of the update run into each other.", "Put a space after each keyword.")
 
 
@@ -89,7 +90,10 @@ def read_operations(text: str, using: Using = EVERYTHING, base: str = "") -> lis
     check_update(text)
     text = with_escaped_dots(text)
     context = _Context(text, using, base)
-    return [operation for tokens in _cut(text) if (operation := _Reader(tokens, context).operation())]
+    try:
+        return [operation for tokens in _cut(text) if (operation := _Reader(tokens, context).operation())]
+    except SyntaxError:  # the engine takes more for a template than it does for data
+        raise BadQuery("A template of the update holds no quads.", "A literal, for one, is no subject.") from None
 
 
 @dataclass(frozen=True)
@@ -221,7 +225,7 @@ class _Reader:
     def _prologue(self) -> None:
         while word := self._word("PREFIX", "BASE", "VERSION"):
             kinds = ("name", "iri") if word == "PREFIX" else ("iri", "string")
-            parts = [self._take(*kinds) for _ in range(2 if word == "PREFIX" else 1)]
+            parts = [self._take(*kinds, problem=_NO_PROLOGUE) for _ in range(2 if word == "PREFIX" else 1)]
             self._context.prologue += f"{word} {' '.join(parts)} "
 
     def _parse(self, verb: str, start: int, end: int) -> None:
@@ -305,8 +309,8 @@ class _Reader:
         if not self._word(word):
             raise BadQuery(*_UNCLEAR)
 
-    def _take(self, *kinds: str) -> str:
+    def _take(self, *kinds: str, problem: tuple[str, str] = _UNCLEAR) -> str:
         """Take the next token, which must be of one of these kinds."""
         if not self._tokens or self._tokens[0].kind not in kinds:
-            raise BadQuery(*_UNCLEAR)
+            raise BadQuery(*problem)
         return self._tokens.popleft().text

@@ -126,7 +126,7 @@ class _Update:
             self._change(self._facts(operation.target), set())
         elif not operation.silent and self._facts(operation.target):
             name = getattr(operation.target, "value", "")
-            raise BadRequest(f"There is a graph {name} already.", "CREATE SILENT takes no offence.")
+            raise BadRequest(f"There is a graph {name} already.", "Leave CREATE out, or write CREATE SILENT.")
 
     def _transfer(self, operation: Manage, source: Graph, target: Graph) -> None:
         facts = self._facts(source)
