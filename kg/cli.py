@@ -12,9 +12,18 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from kg import __version__, formats
-from kg.console import leave, load_documents, open_versions, print_answer, progress_bar, read_documents, read_with
+from kg.console import (
+    leave,
+    load_documents,
+    open_versions,
+    print_answer,
+    progress_bar,
+    read_documents,
+    read_with,
+    reported,
+)
 from kg.errors import BadRequest, ParleyError, Refused
-from kg.settings import Settings
+from kg.settings import Settings, limit_memory
 
 if TYPE_CHECKING:
     from kg.loading import Outcome
@@ -106,12 +115,51 @@ def load(
         _tell(outcome, dry_run)
 
 
-def _tell(outcome: Outcome, dry_run: bool) -> None:
+def _tell(outcome: Outcome, dry_run: bool, idle: str = "Nothing to do: the graph holds all this.") -> None:
     if outcome.record:
         record = outcome.record
         click.echo(f"Version {record.version}: {record.added:,} added, {record.removed:,} removed.")
     else:
-        click.echo("The facts conform. Nothing was changed." if dry_run else "Nothing to do: the graph holds all this.")
+        click.echo("The facts conform. Nothing was changed." if dry_run else idle)
+
+
+@main.command()
+@click.argument("text", required=False)
+@click.option(
+    "--file", "-f", "file", type=click.File("r", encoding="utf-8"), help="Read the update from a file (- for stdin)."
+)
+@click.option("--message", default="", help="Why, for the history.")
+@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
+@_report_format
+@click.pass_obj
+def update(settings: Settings, text: str | None, file: IO[str] | None, message: str, dry_run: bool, form: str) -> None:
+    """Change facts by SPARQL Update: all operations, or nothing if one fact would not conform.
+
+    What is written names its source, by GRAPH source:NAME { ... } or WITH source:NAME; patterns see the whole graph.
+    The prefixes of Parley need no declaration.
+
+    Example: kg update "DELETE WHERE { GRAPH source:my-notes { ?s ?p ?o } }"
+    """
+    from kg.content import Content
+    from kg.evaluation import in_deep_thread
+    from kg.loading import update as run
+
+    said, content, versions = _one_text("update", text, file), Content.shipped(), open_versions(settings)
+    limit_memory(settings.memory)
+    outcome = reported(
+        form,
+        lambda step: in_deep_thread(
+            lambda: run(versions, said, content, message=message, dry_run=dry_run, progress=step)
+        ),
+    )
+    if form == "text":
+        _tell(outcome, dry_run, "Nothing to do: the graph stays as it is.")
+
+
+def _one_text(what: str, text: str | None, file: IO[str] | None) -> str:
+    if (text is None) == (file is None):
+        raise click.UsageError(f"Give the {what} as an argument, or in a file with --file.")
+    return text if text is not None else cast("IO[str]", file).read()
 
 
 @main.command()
@@ -193,11 +241,9 @@ def query(settings: Settings, text: str | None, file: IO[str] | None, form: str 
 
     Example: kg query "SELECT ?label { ?t a trade:Tariff ; rdfs:label ?label }"
     """
-    if (text is None) == (file is None):
-        raise click.UsageError("Give the query as an argument, or in a file with --file.")
     from kg.evaluation import Question
 
-    print_answer(settings, Question(text if text is not None else cast("IO[str]", file).read()), form)
+    print_answer(settings, Question(_one_text("query", text, file)), form)
 
 
 @main.command()

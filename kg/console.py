@@ -104,11 +104,17 @@ def load_documents(
     from kg.loading import load as run
 
     mode: Any = "merge" if merge else "replace"
+    content = Content.shipped()
+    return reported(
+        form, lambda step: run(versions, documents, content, mode=mode, message=message, dry_run=dry_run, progress=step)
+    )
+
+
+def reported(form: str, work: Callable[[Progress], Outcome]) -> Outcome:
+    """Do work that writes and print its report: as text on standard error, else for programs on standard output."""
     try:
         with progress_bar() as step:
-            outcome = run(
-                versions, documents, Content.shipped(), mode=mode, message=message, dry_run=dry_run, progress=step
-            )
+            outcome = work(step)
     except Refused as error:
         if form != "text":
             click.echo(error.report.turtle if form == "turtle" else json.dumps(error.report.as_dict(), indent=2))

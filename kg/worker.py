@@ -124,6 +124,7 @@ class Worker:
             "rate": self._rate,
             "load": self._load,
             "remove": self._remove,
+            "update": self._update,
         }
 
     def serve(self) -> None:
@@ -188,6 +189,15 @@ class Worker:
         from kg.loading import remove
 
         self._tell(remove(self._versions, request["graph"], Content.shipped()))
+
+    def _update(self, request: dict[str, Any], _: list[bytes]) -> None:
+        from kg.content import Content
+        from kg.loading import update
+        from kg.operations import Using
+
+        using = Using(tuple(request["default_graphs"]), tuple(request["named_graphs"]))
+        content, base, dry_run = Content.shipped(), request["base"], request["dry_run"]
+        self._tell(update(self._versions, request["text"], content, using=using, base=base, dry_run=dry_run))
 
     def _tell(self, outcome: Any) -> None:
         record = None if outcome.record is None else asdict(outcome.record)
