@@ -17,8 +17,9 @@ from kg.operations import Using
 from kg.pool import Answer, Pool
 from kg.questions import Questions
 from kg.rates import Inquiry
+from kg.records import Record
 from kg.settings import Settings
-from kg.store import Record, Versions
+from kg.store import Versions
 
 
 class Graph(Protocol):

@@ -81,11 +81,8 @@ class TableDocument(Document):
 
     facts: tuple[tuple[int, ox.Quad], ...] = field(default=(), repr=False)
 
-    def _parsed(self) -> Iterator[tuple[int, ox.Quad]]:
+    def numbered(self) -> Iterator[tuple[int, ox.Quad]]:
         return iter(self.facts)
-
-    def lines(self) -> dict[tuple[str, str, str], int]:
-        return {(str(q.subject), str(q.predicate), str(q.object)): line for line, q in self._numbered}
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from textwrap import shorten
 from typing import Literal, Protocol
 
 import pyoxigraph as ox
 
-from kg.admission import Admission, vocabulary
+from kg.admission import Admission, vocabulary, writable
 from kg.content import Content
-from kg.errors import BadRequest, Refused
+from kg.draft import Draft
+from kg.errors import Refused
 from kg.operations import EVERYTHING, Using
 from kg.parsing import Document
+from kg.records import Record
 from kg.report import Report
-from kg.store import Draft, Record, Versions
-from kg.terms import DERIVED_GRAPHS, ONTOLOGY_GRAPH, TRADE
+from kg.store import Versions
+from kg.terms import DERIVED_GRAPHS
 from kg.updating import apply_update
 
 Mode = Literal["replace", "merge"]
@@ -59,20 +60,32 @@ def load(
         Refused: the facts do not conform. The store is as before.
     """
     if mode == "merge":
-        documents = [replace(d, salt=hashlib.sha256(d.data).hexdigest()) for d in documents]
-    for document in documents:
-        _writable(document.graph)
-        progress(f"reading {document.name}")
-        if not versions.bare:
-            document.check_vocabulary(_vocabulary(content))
-    graphs = _by_graph(documents)
+        documents = [d.salted() for d in documents]
+    incoming = _read(documents, None if versions.bare else Admission(vocabulary(content)), progress)
     with versions.writing() as draft:
-        for graph, quads in graphs.items():
-            name = _graph_name(graph)
-            kept = draft.store.quads_for_pattern(None, None, None, name) if mode == "merge" else ()
-            draft.set_graph(name, [*kept, *quads])
+        _put(draft, documents, incoming, keep=mode == "merge")
         text = message or "Load " + ", ".join(d.name for d in documents)
         return _finish(versions, draft, content, documents, text, dry_run, progress)
+
+
+def _read(documents: Iterable[Document], admission: Admission | None, progress: Progress) -> ox.Store:
+    """The quads of all documents, in memory and in the terms of the engine."""
+    incoming = ox.Store()
+    for document in documents:
+        progress(f"reading {document.name}")
+        numbered = document.numbered()
+        incoming.bulk_extend(admission.admit(numbered, document.name) if admission else (q for _, q in numbered))
+    return incoming
+
+
+def _put(draft: Draft, documents: Iterable[Document], incoming: ox.Store, *, keep: bool = False) -> None:
+    for graph in {d.graph for d in documents} | {getattr(g, "value", "") for g in incoming.named_graphs()}:
+        writable(graph)
+    for graph in {d.graph for d in documents if d.claims_graph and not keep}:
+        name = _graph_name(graph)
+        if not any(incoming.quads_for_pattern(None, None, None, name)):
+            draft.set_graph(name, ())
+    draft.put(incoming, keep=keep)
 
 
 def remove(versions: Versions, graph: str, content: Content) -> Outcome:
@@ -82,7 +95,7 @@ def remove(versions: Versions, graph: str, content: Content) -> Outcome:
         BadRequest: the graph is not the user's to write.
         Refused: other facts rely on what the graph says.
     """
-    _writable(graph)
+    writable(graph)
     with versions.writing() as draft:
         draft.set_graph(_graph_name(graph), ())
         return _finish(versions, draft, content, (), f"Remove {graph}", False, _silent)
@@ -111,7 +124,7 @@ def update(
     with versions.writing() as draft:
         apply_update(draft, text, bare=versions.bare, using=using, base=base)
         if not versions.bare:
-            for _ in Admission(vocabulary(content)).admit((None, quad) for quad in sorted(draft.added, key=str)):
+            for _ in Admission(vocabulary(content)).admit((None, q) for q in sorted(draft.additions(), key=str)):
                 pass
         said = message or f"Update: {shorten(text, 80, placeholder=' …')}"
         return _finish(versions, draft, content, (), said, dry_run, progress)
@@ -128,14 +141,13 @@ def ensure_content(versions: Versions, content: Content, progress: Progress = _s
         return None
     documents = [Document.from_file(path, iri) for iri, path in content.graphs.items()]
     with versions.writing() as draft:
+        if versions.content() == digest:  # another process was faster
+            return None
         before = _shipped_before(versions)
         for graph in before - set(content.graphs):
             draft.set_graph(_graph_name(graph), ())
-        for document in documents:
-            progress(f"reading {document.name}")
-            draft.set_graph(_graph_name(document.graph), document.quads)
-        _derive(draft, progress)
-        report = _validate(draft, content, documents, progress)
+        draft.put(_read(documents, None, progress))
+        report = _judge(draft, content, documents, progress)
         own = [f for f in report.violations if f.source in content.graphs]
         if any(not _described_elsewhere(draft, finding.focus, content) for finding in own):
             raise Refused(report)
@@ -145,7 +157,9 @@ def ensure_content(versions: Versions, content: Content, progress: Progress = _s
 
 def _described_elsewhere(draft: Draft, iri: str, content: Content) -> bool:
     """Whether a graph of the user says something of a node, so that it is this that may not go with the new edition."""
-    graphs = {getattr(q.graph_name, "value", "") for q in draft.store.quads_for_pattern(ox.NamedNode(iri), None, None)}
+    graphs = {
+        getattr(q.graph_name, "value", "") for q in draft.facts.quads_for_pattern(ox.NamedNode(iri), None, None, None)
+    }
     return bool(graphs - set(content.graphs) - DERIVED_GRAPHS - {""})
 
 
@@ -170,9 +184,8 @@ def _finish(
     progress: Progress,
 ) -> Outcome:
     report = Report()
-    if not versions.bare and (draft.added or draft.removed):
-        _derive(draft, progress)
-        report = _validate(draft, content, documents, progress)
+    if not versions.bare and draft.changed:
+        report = _judge(draft, content, documents, progress)
         if not report.conforms:
             raise Refused(report)
     if dry_run:
@@ -180,52 +193,18 @@ def _finish(
     return Outcome(draft.publish(message, warnings=len(report.findings)), report)
 
 
-def _derive(draft: Draft, progress: Progress) -> None:
+def _judge(draft: Draft, content: Content, documents: Iterable[Document], progress: Progress) -> Report:
+    """Derive what follows from the changes, and validate them."""
     from kg.reasoning import derive
-    from kg.view import overrule
+    from kg.validation import validate
+    from kg.view import View, overrule
 
     progress("deriving")
     derive(draft)
-    overrule(draft)
-
-
-def _validate(draft: Draft, content: Content, documents: Iterable[Document], progress: Progress) -> Report:
-    from kg.validation import validate
-
-    return validate(draft, content.shapes, documents, progress)
-
-
-def _by_graph(documents: Iterable[Document]) -> dict[str, list[ox.Quad]]:
-    graphs: dict[str, list[ox.Quad]] = {}
-    for document in documents:
-        graphs.setdefault(document.graph, [])
-        for quad in document.quads:
-            graph = getattr(quad.graph_name, "value", "")
-            _writable(graph)
-            graphs.setdefault(graph, []).append(quad)
-    return {graph: quads for graph, quads in graphs.items() if quads or graph in {d.graph for d in documents}}
-
-
-def _writable(graph: str) -> None:
-    if graph in (*DERIVED_GRAPHS, ONTOLOGY_GRAPH) or graph.startswith(ONTOLOGY_GRAPH + "/"):
-        raise BadRequest(f"The graph {graph} is not written by hand.", "Facts go into a graph of their own source.")
+    view = View(draft.facts)
+    swayed = overrule(draft, view)
+    return validate(draft, content.shapes, documents, progress, view=view, swayed=swayed)
 
 
 def _graph_name(graph: str) -> ox.NamedNode | ox.DefaultGraph:
     return ox.NamedNode(graph) if graph else ox.DefaultGraph()
-
-
-_known_terms: dict[str, set[str]] = {}
-
-
-def _vocabulary(content: Content) -> set[str]:
-    """Every IRI in our namespace that the ontology describes."""
-    key = str(content.root)
-    if key not in _known_terms:
-        _known_terms[key] = {
-            q.subject.value
-            for path in content.ontology.values()
-            for q in ox.parse(path=str(path), base_iri=ONTOLOGY_GRAPH)
-            if isinstance(q.subject, ox.NamedNode) and q.subject.value.startswith(TRADE)
-        }
-    return _known_terms[key]

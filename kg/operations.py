@@ -18,9 +18,9 @@ import pyoxigraph as ox
 
 from kg.errors import BadQuery, BadRequest
 from kg.guard import TERMINAL, UPDATE_WORDS, check_update, with_escaped_dots
+from kg.quads import TOP, Graph
 from kg.terms import PREFIXES
 
-Graph = ox.NamedNode | ox.DefaultGraph
 Target = Graph | Literal["ALL", "NAMED"]
 #: A term of a template: what stands for itself, or a variable.
 Slot = ox.NamedNode | ox.BlankNode | ox.Literal | ox.DefaultGraph | ox.Variable
@@ -156,7 +156,7 @@ class _Context:
                 self._slot(quad.subject),
                 self._slot(quad.predicate),
                 self._slot(quad.object),
-                within if within and quad.graph_name == ox.DefaultGraph() else self._slot(quad.graph_name),
+                within if within and quad.graph_name == TOP else self._slot(quad.graph_name),
             )
             for quad in self.run(f"INSERT DATA {data}")
         )
@@ -292,7 +292,7 @@ class _Reader:
 
     def _target(self) -> Graph:
         if self._word("DEFAULT"):
-            return ox.DefaultGraph()
+            return TOP
         self._word("GRAPH")
         return self._graph()
 

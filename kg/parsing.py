@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import codecs
-import difflib
+import dataclasses
+import gzip
 import hashlib
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Set
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,30 +20,33 @@ import pyoxigraph as ox
 from kg import formats
 from kg.errors import BadData, BadRequest, UnsupportedMedia
 from kg.formats import Format
-from kg.terms import PREFIXES, RDF_TYPE, SKOLEM, SOURCE, TRADE, compact
+from kg.terms import PREFIXES, SKOLEM, SOURCE
 
 if TYPE_CHECKING:
     from typing import IO
 
-_AXIOMS = {
-    PREFIXES[prefix] + name
-    for prefix, name in (
-        ("rdfs", "subClassOf"), ("rdfs", "subPropertyOf"), ("rdfs", "domain"), ("rdfs", "range"), ("owl", "inverseOf"),
-        ("owl", "propertyChainAxiom"), ("owl", "sameAs"), ("owl", "equivalentClass"), ("owl", "equivalentProperty"),
-        ("owl", "disjointWith"),
-    )
-}  # fmt: skip
 MAX_BYTES = 256 * 1024 * 1024
+#: Bytes that a compressed document may unpack to.
+MAX_UNPACKED = 4 * 1024 * 1024 * 1024
 _SLUG = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*\Z")
 _POSITION = re.compile(r"\AParser error (?:at|between) line (\d+)[^:]*: ")
+#: Bytes that are hashed at a time.
+_BLOCK = 1 << 20
+#: Levels of nested XML elements.
+_DEEPEST = 500
+
+Triple = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
 class Document:
-    """One RDF document on its way in: where it came from, its bytes, its format and the graph it is for."""
+    """One RDF document on its way in: where it came from, its bytes or its file, its format and the graph it is for.
+
+    A file whose name ends with `.gz` is unpacked while it is read.
+    """
 
     name: str
-    data: bytes
+    data: bytes | Path
     format: Format
     graph: str
     #: Set apart the blank nodes of documents that are merged into one graph.
@@ -54,58 +60,68 @@ class Document:
             BadRequest: the file cannot be read, or its name makes no source name.
             UnsupportedMedia: the ending is not that of an RDF format.
         """
-        form = formats.by_ending(path.name)
+        plain = path.with_suffix("") if path.suffix == ".gz" else path
+        form = formats.by_ending(plain.name)
         if form is None:
             endings = ", ".join("." + e for f in (*formats.GRAPHS, *formats.DATASETS) for e in f.endings)
-            raise UnsupportedMedia(f"{path} has no ending of an RDF format.", f"Use one of: {endings}.")
+            raise UnsupportedMedia(f"{path} has no ending of an RDF format.", f"Use one of: {endings}; .gz may follow.")
         try:
-            if path.stat().st_size > MAX_BYTES:
-                raise BadRequest(f"{path} is larger than {MAX_BYTES >> 20} MB.", "Split it.")
-            data = path.read_bytes()
+            with path.open("rb"):
+                pass
         except OSError as error:
             raise BadRequest(f"{path} cannot be read: {error.strerror}.") from None
-        return cls(str(path), data, form, graph or source_iri(path.stem))
+        return cls(str(path), path, form, graph or source_iri(plain.stem))
 
-    @cached_property
-    def quads(self) -> list[ox.Quad]:
-        """The quads of the document in their order, blank nodes replaced by IRIs.
+    @property
+    def claims_graph(self) -> bool:
+        """Whether it speaks for its graph as a whole, even if it says nothing; a data set names its graphs itself."""
+        return self.format.kind == "graph"
+
+    def salted(self) -> Document:
+        """The same with blank nodes that no other document has."""
+        digest = hashlib.sha256()
+        with self._open() as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        return dataclasses.replace(self, salt=digest.hexdigest())
+
+    def quads(self) -> Iterator[ox.Quad]:
+        """The quads in their order, read anew each time; blank nodes are replaced by IRIs.
 
         The n-th blank node of a graph gets the same IRI each time, so that an unchanged file changes nothing.
 
         Raises:
             BadData: the document does not parse.
         """
-        return [quad for _, quad in self._numbered]
+        return (quad for _, quad in self.numbered())
 
-    def lines(self) -> dict[tuple[str, str, str], int]:
-        """(subject, predicate, object) to the line on which the triple ends, for line-based formats."""
+    def lines(self, wanted: Set[Triple]) -> dict[Triple, int]:
+        """The line on which a triple ends, for those wanted that are found and for line-based formats.
+
+        A triple is (subject, predicate, object) in N-Triples form, as the engine gives the terms back.
+        """
         if self.format.name in ("rdfxml", "jsonld"):
             return {}
-        return {(str(q.subject), str(q.predicate), str(q.object)): line for line, q in self._numbered}
+        starts = {triple[:2] for triple in wanted}
+        found: dict[Triple, int] = {}
+        for line, quad in self.numbered():
+            subject, predicate = str(quad.subject), str(quad.predicate)
+            if (subject, predicate) in starts:
+                found[subject, predicate, str(as_stored(quad.object))] = line
+        return {triple: line for triple, line in found.items() if triple in wanted}
 
-    @cached_property
-    def _numbered(self) -> list[tuple[int, ox.Quad]]:
-        """The quads with their lines, literals in the form in which the store gives them back."""
-        numbered = list(self._parsed())
-        stored = _as_stored({q.object for _, q in numbered if isinstance(q.object, ox.Literal)})
-        return [
-            (line, ox.Quad(q.subject, q.predicate, stored.get(q.object, q.object), q.graph_name))
-            for line, q in numbered
-        ]
-
-    def _parsed(self) -> Iterator[tuple[int, ox.Quad]]:
-        self._refuse_doctype()
-        reader = _LineReader(self.data.removeprefix(codecs.BOM_UTF8))
+    def numbered(self) -> Iterator[tuple[int, ox.Quad]]:
+        """The quads with the lines that they end on (from 1)."""
+        if self.format.name == "rdfxml":
+            self._screen_xml()
         graph = ox.NamedNode(self.graph) if self.graph else ox.DefaultGraph()
         nodes = Skolem(self.graph + self.salt)
         try:
-            parser = ox.parse(cast("IO[bytes]", reader), _parser_format(self.format), base_iri=self.graph or None)
-            for quad in parser:
-                target = graph if isinstance(quad.graph_name, ox.DefaultGraph) else nodes.node(quad.graph_name)
-                yield (
-                    reader.line,
-                    ox.Quad(nodes.node(quad.subject), quad.predicate, nodes.replace(quad.object), target),
-                )
+            with self._open() as file:
+                reader = _LineReader(file)
+                parser = ox.parse(cast("IO[bytes]", reader), _parser_format(self.format), base_iri=self.graph or None)
+                for quad in parser:
+                    yield reader.line, nodes.quad(quad, graph)
         except SyntaxError as error:
             text = error.msg
             found = _POSITION.search(text)
@@ -113,41 +129,56 @@ class Document:
             raise BadData(f"{_POSITION.sub('', text, count=1)}.", file=self.name, line=line) from None
         except UnicodeDecodeError:
             raise BadData("The file is not UTF-8.", "Save it as UTF-8.", file=self.name) from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise BadData(f"The file cannot be read: {error}.", file=self.name) from None
         except ValueError as error:
             raise BadData(f"{error}.", file=self.name) from None
 
-    def _refuse_doctype(self) -> None:
-        # Entity declarations let a few bytes grow to gigabytes, or name local files.
-        if self.format.name == "rdfxml" and b"<!DOCTYPE" in self.data.replace(b"\0", b"").upper():
+    @contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
+        """The bytes of the document, unpacked and without a byte order mark."""
+        with ExitStack() as stack:
+            file: IO[bytes]
+            if isinstance(self.data, bytes):
+                file = BytesIO(self.data)
+            elif self.data.suffix == ".gz":
+                file = cast("IO[bytes]", stack.enter_context(gzip.open(self.data)))
+            else:
+                file = stack.enter_context(self.data.open("rb"))
+            if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+                file.seek(0)
+            yield file
+
+    def _screen_xml(self) -> None:
+        """Refuse what would exhaust the parser: entities, with which a few bytes grow to gigabytes or name local files,
+        and elements nested so deep that its time grows with the square."""
+        from xml.parsers import expat
+
+        depth = 0
+
+        def refuse_doctype(*_: object) -> None:
             raise BadData("A DOCTYPE is not allowed.", "Write the names out instead of entities.", file=self.name)
 
-    def check_vocabulary(self, known: set[str]) -> None:
-        """Refuse names in our own namespace that the ontology does not have, and axioms: those are the ontology's.
+        def start(*_: object) -> None:
+            nonlocal depth
+            depth += 1
+            if depth > _DEEPEST:
+                line = parser.CurrentLineNumber
+                raise BadData(f"More than {_DEEPEST} elements are nested.", "Flatten it.", file=self.name, line=line)
 
-        An axiom in a source would change what follows, and what is valid, for every other source.
+        def end(*_: object) -> None:
+            nonlocal depth
+            depth -= 1
 
-        Raises:
-            BadData: at the first such name or axiom; with the nearest name that the ontology has.
-        """
-        for line, quad in self._numbered:
-            subject = getattr(quad.subject, "value", "")
-            if quad.predicate.value in _AXIOMS or subject.startswith(TRADE):
-                said = f"{compact(subject)} {compact(quad.predicate.value)}"
-                message = f"{said}: a source states facts, not what terms mean."
-                raise BadData(message, "Leave it out; the ontology is changed in ontology/.", file=self.name, line=line)
-            if quad.predicate.value == RDF_TYPE and getattr(quad.object, "value", "").startswith(PREFIXES["owl"]):
-                message = f"A source cannot declare {compact(getattr(quad.object, 'value', ''))}."
-                raise BadData(message, "Use the classes and properties of the ontology.", file=self.name, line=line)
-            names = [quad.predicate.value]
-            if names[0] == RDF_TYPE:
-                names.append(getattr(quad.object, "value", ""))
-            for name in names:
-                if name.startswith(TRADE) and name not in known:
-                    local, terms = name.removeprefix(TRADE), [k.removeprefix(TRADE) for k in known]
-                    near = difflib.get_close_matches(local, terms, n=1)
-                    hint = f"Did you mean trade:{near[0]}?" if near else "See /ontology for its terms."
-                    message = f"trade:{local} is not a term of the ontology."
-                    raise BadData(message, hint, file=self.name, line=line)
+        parser = expat.ParserCreate()
+        parser.StartDoctypeDeclHandler = refuse_doctype
+        parser.StartElementHandler, parser.EndElementHandler = start, end
+        try:
+            with self._open() as file:
+                parser.ParseFile(file)
+        except expat.ExpatError as error:
+            reason = expat.errors.messages[error.code]
+            raise BadData(f"The XML does not parse: {reason}.", file=self.name, line=error.lineno) from None
 
 
 def source_iri(slug: str) -> str:
@@ -165,15 +196,21 @@ def source_iri(slug: str) -> str:
 
 
 class _LineReader:
-    """A binary reader that hands out one line at a time, so that the parser's progress is known by line."""
+    """A binary reader that hands out one line at a time, so that the parser's progress is known by line; of a long one
+    as much as the parser asks for."""
 
-    def __init__(self, data: bytes) -> None:
-        self._lines = iter(data.splitlines(keepends=True))
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._unpacked, self._ended = file, 0, True
         self.line = 0
 
-    def read(self, _size: int = -1) -> bytes:
-        self.line += 1
-        return next(self._lines, b"")
+    def read(self, size: int) -> bytes:
+        piece = self._file.readline(size)
+        self.line += self._ended
+        self._ended = piece.endswith(b"\n")
+        self._unpacked += len(piece)
+        if self._unpacked > MAX_UNPACKED and isinstance(self._file, gzip.GzipFile):
+            raise ValueError(f"It unpacks to more than {MAX_UNPACKED >> 30} GB; split it, or unpack it first")
+        return piece
 
 
 class Skolem:
@@ -183,26 +220,32 @@ class Skolem:
         self._root = SKOLEM + hashlib.sha256(graph.encode()).hexdigest()[:16]
         self._seen: dict[ox.BlankNode, ox.NamedNode] = {}
 
-    def replace(self, term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> ox.NamedNode | ox.Literal:
-        """The term itself, or the IRI in place of a blank node."""
-        return term if isinstance(term, ox.Literal) else self.node(term)
+    def quad(self, quad: ox.Quad, graph: ox.NamedNode | ox.DefaultGraph) -> ox.Quad:
+        """The quad without blank nodes, in `graph` if it names none."""
+        subject, object, target = quad.subject, quad.object, quad.graph_name
+        plain = isinstance(object, (ox.NamedNode, ox.Literal))
+        if plain and isinstance(subject, ox.NamedNode) and isinstance(target, ox.NamedNode):
+            return quad
+        named = graph if isinstance(target, ox.DefaultGraph) else self.node(target)
+        value = object if isinstance(object, ox.Literal) else self.node(object)
+        return ox.Quad(self.node(subject), quad.predicate, value, named)
 
     def node(self, term: ox.NamedNode | ox.BlankNode | ox.Triple) -> ox.NamedNode:
+        if isinstance(term, ox.NamedNode):
+            return term
         if isinstance(term, ox.Triple):
             raise SyntaxError("Triple terms (RDF 1.2) are not taken: name the statement with an IRI of its own")
-        if not isinstance(term, ox.BlankNode):
-            return term
         if term not in self._seen:
             self._seen[term] = ox.NamedNode(f"{self._root}-{len(self._seen) + 1}")
         return self._seen[term]
 
 
-def _as_stored(literals: set[ox.Literal]) -> dict[ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple, ox.Literal]:
-    """Literals to what the engine makes of them: it keeps numbers by value, so that "25.0" comes back as "25"."""
-    store = ox.Store()
-    subject, ordered = ox.NamedNode("urn:x"), list(literals)
-    store.extend(ox.Quad(subject, ox.NamedNode(f"urn:{i}"), literal) for i, literal in enumerate(ordered))
-    return {ordered[int(q.predicate.value[4:])]: q.object for q in store if isinstance(q.object, ox.Literal)}
+def as_stored(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> ox.NamedNode | ox.BlankNode | ox.Literal:
+    """What the engine makes of a term: it keeps numbers by value, so that "25.0" comes back as "25"."""
+    store, node = ox.Store(), ox.NamedNode("urn:x")
+    store.add(ox.Quad(node, node, term))
+    (quad,) = store
+    return cast("ox.NamedNode | ox.BlankNode | ox.Literal", quad.object)
 
 
 def _parser_format(form: Format) -> ox.RdfFormat:

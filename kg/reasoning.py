@@ -1,121 +1,171 @@
-"""What follows from the ontology: derived for queries by rules, and checked with HermiT.
-
-The rules are those of OWL 2 RL for subclass, subproperty, inverse, transitive property and property chain. They
-read their axioms from the ontology in the store, so a new axiom needs no code.
-"""
+"""What follows from the ontology: derived for queries by rules, and checked with HermiT."""
 
 from __future__ import annotations
 
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import BytesIO, StringIO
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pyoxigraph as ox
 
-from kg.engines import StoreReader
+from kg.axioms import Edge, Node, Rules, Term
 from kg.errors import BadRequest
-from kg.terms import DERIVED_GRAPHS, ENTAILED_GRAPH, PREFIXES, RDF_TYPE, SKOLEM
+from kg.quads import Facts, is_stated
+from kg.terms import ENTAILED_GRAPH, PREFIXES, RDF_TYPE, SKOLEM
 from kg.view import View
 
 if TYPE_CHECKING:
-    from kg.store import Draft
+    from kg.draft import Draft
 
+_ENTAILED, _MERGED = ox.NamedNode(ENTAILED_GRAPH), ox.DefaultGraph()
 _OWL, _RDF, _XSD = PREFIXES["owl"], PREFIXES["rdf"], PREFIXES["xsd"]
 _OWL_DATATYPES = {_XSD + "string", _XSD + "integer", _XSD + "decimal", _XSD + "boolean", _RDF + "langString"}
 
 
 def derive(draft: Draft) -> None:
-    """Bring the graph of entailments up to date with the facts of a draft."""
-    graph = ox.NamedNode(ENTAILED_GRAPH)
-    axioms = _axioms(draft.store)
-    rules = _rules(axioms)
-    asserted = set(_touched(draft.store, axioms))
-    known = ox.Store()
-    known.extend(ox.Quad(*triple) for triple in asserted)
-    derived: set[ox.Triple] = set()
+    """Bring the graph of entailments up to date with the facts of a draft.
+
+    The cost follows the change, unless the change is one to the axioms. What followed from facts that are gone is
+    taken back, even where it has other grounds too (it might be its own), and what still follows then comes again.
+    """
+    rules = Rules(draft.facts)
+    added, removed = _sort(draft.additions(), rules), _sort(draft.removed, rules)
+    draft.remove(added.derived)  # by an earlier call for this draft: back to what followed in the version before
+    draft.add(removed.derived)
+    draft.remove(_as_derived(added.stated))  # what a source says by now need not be derived
+    gone = {t for t in removed.stated if not any(map(is_stated, _copies(draft.facts, t)))}
+    facts: Iterable[ox.Triple] = added.stated
+    again: set[ox.Triple] = set()
+    graph = _Graph(draft.facts, hidden=gone)  # sees what is in `gone` at the time
+    if added.axioms or removed.axioms:
+        gone.update(q.triple for q in draft.facts.quads_for_pattern(None, None, None, _ENTAILED))
+        facts = graph.usable(rules)
+    else:
+        gone |= _doubtful(draft.facts, rules, gone)
+        again = {t for t in gone if graph.proves(rules, t)}
     while True:
-        fresh = {t for rule in rules for t in _construct(known, rule)} - asserted - derived
-        if not fresh:
+        gone -= again
+        draft.add(_as_derived(again))
+        found = {new for triple in chain(facts, again) for new in graph.consequences(rules, triple)}
+        facts, again = (), {new for new in found if not graph.holds(new)}
+        if not again:
             break
-        derived |= fresh
-        known.extend(ox.Quad(*triple) for triple in fresh)
-    draft.set_graph(graph, [ox.Quad(t.subject, t.predicate, t.object, graph) for t in derived])
+    draft.remove(_as_derived(gone))
 
 
-def _touched(store: ox.Store, axioms: _Axioms) -> Iterator[ox.Triple]:
-    """What the sources assert with a class or property that some rule reads or writes; the rest cannot matter."""
-    for kind in sorted({c for pair in axioms.subclasses for c in pair}):
-        yield from _asserted(store, ox.NamedNode(RDF_TYPE), ox.NamedNode(kind[1:-1]))
-    steps = {step.removeprefix("^") for _, chain in axioms.chains for step in chain}
-    pairs = {p for pair in (*axioms.subproperties, *axioms.inverses) for p in pair}
-    for name in sorted(steps | pairs | set(axioms.transitives) | {head for head, _ in axioms.chains}):
-        yield from _asserted(store, ox.NamedNode(name[1:-1]), None)
+@dataclass
+class _Change:
+    """One side of a change: the statements of sources that rules concern, entailments, whether axioms are among it."""
+
+    stated: set[ox.Triple]
+    derived: list[ox.Quad]
+    axioms: bool = False
 
 
-def _asserted(store: ox.Store, predicate: ox.NamedNode, value: ox.NamedNode | None) -> Iterator[ox.Triple]:
-    for quad in store.quads_for_pattern(None, predicate, value, None):
-        if isinstance(quad.graph_name, ox.NamedNode) and quad.graph_name.value not in DERIVED_GRAPHS:
-            yield quad.triple
+def _sort(quads: Iterable[ox.Quad], rules: Rules) -> _Change:
+    change = _Change(set(), [])
+    for quad in quads:
+        if quad.graph_name == _ENTAILED:
+            change.derived.append(quad)
+        elif quad.predicate in rules.predicates and is_stated(quad):
+            triple = quad.triple
+            change.axioms = change.axioms or rules.rest_on(triple)
+            if rules.concern(triple):
+                change.stated.add(triple)
+    return change
 
 
-def _construct(store: ox.Store, rule: str) -> ox.QueryTriples:
-    return cast("ox.QueryTriples", store.query(rule, prefixes=PREFIXES))
+def _doubtful(facts: Facts, rules: Rules, gone: set[ox.Triple]) -> set[ox.Triple]:
+    """The entailments that lose one of their derivations with facts that are gone, and with each other."""
+    lost = ox.Store()
+    lost.extend(ox.Quad(*triple) for triple in gone)
+    before = _Graph(facts, lost)
+    doubtful: set[ox.Triple] = set()
+    last = gone
+    while last:
+        found = {new for triple in last for new in before.consequences(rules, triple)} - doubtful
+        last = {new for new in found if any(True for _ in _copies(facts, new, _ENTAILED))}
+        doubtful |= last
+    return doubtful
 
 
-@dataclass(frozen=True)
-class _Axioms:
-    subclasses: list[tuple[str, str]]
-    subproperties: list[tuple[str, str]]
-    inverses: list[tuple[str, str]]
-    transitives: list[str]
-    chains: list[tuple[str, tuple[str, ...]]]
+def _as_derived(triples: Iterable[ox.Triple]) -> Iterator[ox.Quad]:
+    return (ox.Quad(t.subject, t.predicate, t.object, _ENTAILED) for t in triples)
 
 
-def _axioms(store: ox.Store) -> _Axioms:
-    def pairs(pattern: str) -> list[tuple[str, str]]:
-        rows = StoreReader(store).rows(f"SELECT DISTINCT ?a ?b {{ {pattern} }}")
-        # Restrictions stand in the store as skolem IRIs; they are no classes to derive types for.
-        return sorted((str(r["a"]), str(r["b"])) for r in rows if SKOLEM not in f"{r['a']}{r['b']}")
-
-    return _Axioms(
-        subclasses=pairs("?a rdfs:subClassOf ?b"),
-        subproperties=pairs("?a rdfs:subPropertyOf ?b"),
-        inverses=pairs("?a owl:inverseOf ?b"),
-        transitives=[a for a, _ in pairs("?a a owl:TransitiveProperty BIND(?a AS ?b)")],
-        chains=_chains(store),
-    )
+def _copies(facts: Facts, triple: ox.Triple, graph: ox.NamedNode | ox.DefaultGraph | None = None) -> Iterator[ox.Quad]:
+    """The quads of a triple in a graph, or in all."""
+    return facts.quads_for_pattern(triple.subject, triple.predicate, triple.object, graph)
 
 
-def _chains(store: ox.Store) -> list[tuple[str, tuple[str, ...]]]:
-    """Each chain as (property, steps); a step is a property path, ^p where the ontology says inverse of p."""
-    text = """
-        SELECT ?property ?step ?inverse (COUNT(?before) AS ?place) {
-            ?property owl:propertyChainAxiom ?chain . ?chain rdf:rest* ?before . ?before rdf:rest* ?cell .
-            ?cell rdf:first ?step . OPTIONAL { ?step owl:inverseOf ?inverse }
-        } GROUP BY ?property ?step ?inverse ?cell ORDER BY ?property ?place"""
-    chains: dict[str, list[str]] = defaultdict(list)
-    for row in StoreReader(store).rows(text):
-        step = f"^{row['inverse']}" if "inverse" in row else str(row["step"])
-        chains[str(row["property"])].append(step)
-    return [(name, tuple(steps)) for name, steps in chains.items()]
+class _Graph:
+    """The triples that rules see: those in the default graphs of some facts, without those that are hidden."""
+
+    def __init__(self, *layers: Facts, hidden: Set[ox.Triple] = frozenset()) -> None:
+        self._layers, self._hidden = layers, hidden
+
+    def consequences(self, rules: Rules, triple: ox.Triple) -> Iterator[ox.Triple]:
+        """What follows in one step from a triple and the graph."""
+        for place in rules.using(triple):
+            start, end = place.edge.ends(triple)
+            if (starts := self._reach(place.before, start)) and (ends := self._reach(place.after, end)):
+                heads = (place.head.triple(a, b) for a in starts for b in ends)
+                yield from (head for head in heads if head is not None)
+
+    def proves(self, rules: Rules, triple: ox.Triple) -> bool:
+        """Whether a triple follows in one step from the graph."""
+        return any(self._connects(rule.body, *rule.head.ends(triple)) for rule in rules.giving(triple))
+
+    def usable(self, rules: Rules) -> Iterator[ox.Triple]:
+        """All triples that some rule can start from."""
+        for predicate, kind in rules.used:
+            yield from self._match(None, predicate, kind)
+
+    def holds(self, triple: ox.Triple) -> bool:
+        return any(True for _ in self._match(triple.subject, triple.predicate, triple.object))
+
+    def _match(self, subject: Node | None, predicate: ox.NamedNode, value: Term | None) -> Iterator[ox.Triple]:
+        for layer in self._layers:
+            for quad in layer.quads_for_pattern(subject, predicate, value, _MERGED):
+                if (triple := quad.triple) not in self._hidden:
+                    yield triple
+
+    def _along(self, edge: Edge, start: Term) -> Iterator[Term]:
+        """The nodes that an edge leads to from a node."""
+        if pattern := edge.pattern(start):
+            for triple in self._match(*pattern):
+                yield edge.ends(triple)[1]
+
+    def _reach(self, path: Sequence[Edge], start: Term) -> set[Term]:
+        nodes = {start}
+        for edge in path:
+            nodes = {end for node in nodes for end in self._along(edge, node)}
+        return nodes
+
+    def _connects(self, path: Sequence[Edge], start: Term, end: Term) -> bool:
+        """Whether a path leads from one node to another, looked for from where fewer edges leave."""
+        if len(path) == 1:
+            triple = path[0].triple(start, end)
+            return triple is not None and self.holds(triple)
+        first, nodes = _shorter(self._along(path[0], start), self._along(path[-1].back, end))
+        if first:
+            return any(self._connects(path[1:], node, end) for node in nodes)
+        return any(self._connects(path[:-1], start, node) for node in nodes)
 
 
-def _rules(axioms: _Axioms) -> list[str]:
-    rules = [f"CONSTRUCT {{ ?x a {b} }} WHERE {{ ?x a {a} }}" for a, b in axioms.subclasses]
-    rules += [f"CONSTRUCT {{ ?x {q} ?y }} WHERE {{ ?x {p} ?y }}" for p, q in axioms.subproperties]
-    for p, q in axioms.inverses:
-        rules += [
-            f"CONSTRUCT {{ ?y {q} ?x }} WHERE {{ ?x {p} ?y }}",
-            f"CONSTRUCT {{ ?y {p} ?x }} WHERE {{ ?x {q} ?y }}",
-        ]
-    rules += [f"CONSTRUCT {{ ?x {p} ?z }} WHERE {{ ?x {p} ?y . ?y {p} ?z }}" for p in axioms.transitives]
-    rules += [f"CONSTRUCT {{ ?x {p} ?y }} WHERE {{ ?x {'/'.join(steps)} ?y }}" for p, steps in axioms.chains]
-    return rules
+def _shorter(left: Iterator[Term], right: Iterator[Term]) -> tuple[bool, list[Term]]:
+    """Draw from two iterators in turn until one ends: whether that was the left one, and what it gave."""
+    sides: list[tuple[bool, Iterator[Term], list[Term]]] = [(True, left, []), (False, right, [])]
+    while True:
+        for first, nodes, drawn in sides:
+            if (node := next(nodes, None)) is None:
+                return first, drawn
+            drawn.append(node)
 
 
 @dataclass(frozen=True)
@@ -152,14 +202,14 @@ def classify(store: ox.Store) -> Classification:
         except owlready2.OwlReadyInconsistentOntologyError:
             return Classification(consistent=False)
         unsatisfiable = tuple(sorted(c.iri for c in world.inconsistent_classes() if hasattr(c, "iri")))
-        inferred = frozenset(_types(world)) | frozenset(_relations(world, _heads(_axioms(store))))
+        inferred = frozenset(_types(world)) | frozenset(_relations(world, Rules(store).relations))
         world.close()
     return Classification(True, tuple(u for u in unsatisfiable if u != _OWL + "Nothing"), inferred)
 
 
 def derived(store: ox.Store) -> frozenset[tuple[str, str, str]]:
     """What facts and rules give, in the form of `Classification.inferred`: to be compared with HermiT's answer."""
-    relations = _heads(_axioms(store))
+    relations = Rules(store).relations
     classes = {
         q.subject for q in store.quads_for_pattern(None, ox.NamedNode(RDF_TYPE), ox.NamedNode(_OWL + "Class"), None)
     }
@@ -186,13 +236,6 @@ def _for_owl(store: ox.Store) -> bytes:
     output = BytesIO()
     ox.serialize(kept, output, ox.RdfFormat.N_TRIPLES)
     return output.getvalue()
-
-
-def _heads(axioms: _Axioms) -> set[str]:
-    """The properties that the rules can derive relations for."""
-    pairs = [*axioms.subproperties, *axioms.inverses, *((b, a) for a, b in axioms.inverses)]
-    heads = {q for _, q in pairs} | set(axioms.transitives) | {p for p, _ in axioms.chains}
-    return {head[1:-1] for head in heads}
 
 
 def _types(world: Any) -> Iterator[tuple[str, str, str]]:

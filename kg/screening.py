@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyoxigraph as ox
 
+from kg.reach import Reach
 from kg.terms import PREFIXES, RDF_TYPE
 from kg.verdicts import (
     ON_ALL,
@@ -23,9 +24,9 @@ from kg.verdicts import (
     Verdict,
     all_of,
     any_of,
-    classes_of,
     is_exact,
     negated,
+    on_each,
     one_of,
     speaks,
 )
@@ -49,7 +50,13 @@ class _Shape:
             values = facts.subjects(self.path[1:], focus)
         else:
             values = facts.values(focus, self.path)
-        return all_of(constraint(facts, focus, values) for constraint in self.constraints)
+        unsure = False
+        for constraint in self.constraints:
+            verdict = constraint(facts, focus, values)
+            if verdict is False:
+                return False
+            unsure = unsure or verdict is None
+        return None if unsure else True
 
 
 class Screen:
@@ -81,17 +88,16 @@ class Screen:
         return any(self._is_shape(subject) for subject in classes)
 
     @cached_property
-    def inverse_paths(self) -> set[str]:
-        """The properties along which some shape looks back."""
-        found = self._store.quads_for_pattern(None, ox.NamedNode(_SH + "inversePath"), None)
-        return {q.object.value for q in found if isinstance(q.object, ox.NamedNode)}
+    def reach(self) -> Reach:
+        """How far the shapes look."""
+        return Reach(self._store)
 
-    def passes(self, facts: Facts, node: ox.NamedNode, properties: Iterable[str]) -> bool:
+    def passes(self, facts: Facts, node: Term, properties: Iterable[str]) -> bool:
         """Whether the node surely conforms to every shape that targets it. `properties` are those it has values for."""
         if self.blind:
             return False
         shapes: dict[int, _Shape] = {}
-        for name in classes_of(facts, node):
+        for name in facts.classes(node):
             shapes.update((id(s), s) for s in self._by_class.get(name, ()))
         for name in properties:
             shapes.update((id(s), s) for s in self._by_property.get(name, ()))
@@ -145,8 +151,7 @@ class Screen:
 
     def _constraint(self, name: str, value: Term, parameters: dict[str, list[Term]]) -> Constraint:
         if name in ON_EACH:
-            test = ON_EACH[name](value, parameters)
-            return lambda facts, _, values: all_of(test(facts, v) for v in values)
+            return on_each(ON_EACH[name](value, parameters))
         if name in ON_ALL:
             return ON_ALL[name](value)
         if name in ("not", "xone", *_QUALIFIED) and self._mild(value, *parameters.get("qualifiedValueShape", ())):
@@ -154,18 +159,18 @@ class Screen:
         if name in ("property", "node", "not"):
             inner = self._shape(value)
             if name == "not":
-                return lambda facts, _, values: all_of(negated(inner.judge(facts, v)) for v in values)
-            return lambda facts, _, values: all_of(inner.judge(facts, v) for v in values)
+                return on_each(lambda facts, v: negated(inner.judge(facts, v)))
+            return on_each(inner.judge)
         if name in ("or", "and", "xone"):
             shapes = [self._shape(member) for member in self._list(value)]
             combine = {"or": any_of, "and": all_of, "xone": one_of}[name]
-            return lambda facts, _, values: all_of(combine(s.judge(facts, v) for s in shapes) for v in values)
+            return on_each(lambda facts, v: combine(s.judge(facts, v) for s in shapes))
         if name == "in":
             allowed = {str(member) for member in self._list(value)}
-            return lambda _f, _n, values: all_of(str(v) in allowed if is_exact(v) else None for v in values)
+            return on_each(lambda _, v: str(v) in allowed if is_exact(v) else None)
         if name == "languageIn":
             tags = [getattr(member, "value", "").lower() for member in self._list(value)]
-            return lambda _f, _n, values: all_of(speaks(v, tags) for v in values)
+            return on_each(lambda _, v: speaks(v, tags))
         if name in _QUALIFIED and len(parameters.get("qualifiedValueShape", ())) == 1:
             return _qualified(name, int(getattr(value, "value", "")), self._shape(parameters["qualifiedValueShape"][0]))
         return lambda *_: None

@@ -18,7 +18,6 @@ from kg.errors import BadQuery, BadRequest
 from kg.operations import (
     EVERYTHING,
     NO_TRIPLE_TERMS,
-    Graph,
     Manage,
     Modify,
     Slot,
@@ -28,10 +27,11 @@ from kg.operations import (
     read_operations,
 )
 from kg.parsing import Skolem
+from kg.quads import TOP, Graph
 from kg.terms import PREFIXES
 
 if TYPE_CHECKING:
-    from kg.store import Draft
+    from kg.draft import Draft
 
 Term = ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple
 #: What the slots of a template are filled with; None: the solution leaves the variable open.
@@ -143,7 +143,7 @@ class _Update:
         if target == "ALL":
             return set(store)
         if target == "NAMED":
-            return {quad for quad in store if quad.graph_name != ox.DefaultGraph()}
+            return {quad for quad in store if quad.graph_name != TOP}
         return set(store.quads_for_pattern(None, None, None, target))
 
     def _change(self, deletes: set[ox.Quad], inserts: set[ox.Quad]) -> None:

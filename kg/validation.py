@@ -4,41 +4,46 @@ Sources may disagree, a source may not contradict itself. So the facts of a sour
 its own word for every functional property it states, and the prevailing word of the other sources for the rest.
 Sources that do not contradict each other share a view, which keeps the number of pySHACL runs small.
 
-Nodes that surely conform are screened out first (see `kg.screening`). Of the rest pySHACL sees a plain rdflib graph,
-with the nodes they point to and those that point to them: the shapes use predicates and one-step inverse paths only.
+Nodes that surely conform are screened out first (see `kg.screening`). Of the rest pySHACL sees a plain rdflib graph
+with all that the shapes look at from there (see `kg.reach`).
 """
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from functools import lru_cache
+from itertools import chain, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyoxigraph as ox
 
+from kg.locating import locate
 from kg.parsing import Document
+from kg.quads import DERIVED, TOP, is_stated
+from kg.reach import Edge, Reach
 from kg.report import Contradiction, Finding, Report
 from kg.screening import screen
-from kg.terms import DERIVED_GRAPHS, ID, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, TRADE, compact
+from kg.terms import DERIVED_GRAPHS, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE
 from kg.verdicts import Term
 from kg.view import View
 
 if TYPE_CHECKING:
     import rdflib
 
-    from kg.store import Draft
+    from kg.draft import Draft
 
 _SH = PREFIXES["sh"]
+_TYPE = ox.NamedNode(RDF_TYPE)
 _NAMED_GRAPH = ox.NamedNode("http://www.w3.org/ns/sparql-service-description#NamedGraph")
 _SUBCLASS = PREFIXES["rdfs"] + "subClassOf"
 _NOTHING_FOUND = f"@prefix sh: <{_SH}> .\n\n[] a sh:ValidationReport ;\n    sh:conforms true .\n"
 #: Nodes between two words on progress.
 _STRIDE = 500
+#: Nodes whose description is remembered.
+_REMEMBERED = 20_000
 _SEVERITY = {"Violation": "violation", "Warning": "warning", "Info": "info"}
 
 
@@ -47,15 +52,23 @@ def validate(
     shapes: list[Path],
     documents: Iterable[Document] = (),
     progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+    *,
+    view: View | None = None,
+    swayed: Set[Term] = frozenset(),
 ) -> Report:
-    """Judge the changes of a draft. `documents` are the files they came from, for file and line in the report."""
-    view, screened = View(draft.store), screen(tuple(shapes))
-    inverse = screened.inverse_paths
+    """Judge the changes of a draft. `documents` are the files they came from, for file and line in the report; `view`
+    is one of the draft, if there is one; `swayed` are nodes of which nothing new is said, but another source may
+    prevail.
+
+    Every result of pySHACL over the whole graph is either in the report or on a node that the changes do not concern.
+    """
+    view, screened = view or View(draft.facts), screen(tuple(shapes))
     findings: dict[Finding, None] = {}
     turtle: list[str] = []
-    affected = _affected(draft, view, inverse)
+    affected = _affected(draft, view, screened.reach) | dict.fromkeys(swayed)
+    changed = draft.changed_graphs - DERIVED_GRAPHS
     done = 0
-    for graphs, nodes in _batches(view, draft.changed_graphs, affected):
+    for graphs, nodes in _batches(view, changed, affected):
         scene, unnamed = _Scene(view, graphs), _without_document(view, graphs)
         flagged = set()
         for node in nodes:
@@ -66,7 +79,7 @@ def validate(
                 flagged.add(node)
         if not flagged | unnamed:
             continue
-        data = _data_graph(view, graphs, flagged, inverse)
+        data = _data_graph(scene, flagged, screened.reach)
         for graph in unnamed:
             data.add((_term(graph), _term(ox.NamedNode(RDF_TYPE)), _term(_NAMED_GRAPH)))
         shapes_graph = _shapes_graph(tuple(shapes))
@@ -74,136 +87,199 @@ def validate(
         _drop_others(results, flagged | unnamed)
         turtle.append(results.serialize(format="turtle"))
         findings.update(dict.fromkeys(_findings(results, shapes_graph)))
-    located = _Locator(view, draft.changed_graphs, list(documents)).locate(findings)
-    return Report(located, _contradictions(view, draft), "\n".join(turtle) or _NOTHING_FOUND)
+    located = locate(findings, view, changed, documents)
+    return Report(located, _contradictions(view, draft, affected), "\n".join(turtle) or _NOTHING_FOUND)
 
 
 class _Scene:
-    """The facts as the sources of one batch see them, for the screen."""
+    """The facts as the sources of one batch see them."""
 
     def __init__(self, view: View, own: set[str]) -> None:
-        self._view, self._own = view, own
-        self._described: dict[Term, dict[str, list[Term]]] = {}
-        self._superclasses: dict[str, set[str]] = {}
+        self.view, self._own = view, own
+        self._described: dict[Term, dict[str, dict[Term, None]]] = {}
+        self._classes: dict[Term, frozenset[str]] = {}
+        self._hierarchy: dict[tuple[ox.NamedNode, ...], frozenset[str]] = {}
 
-    def _describe(self, node: Term) -> dict[str, list[Term]]:
-        if node not in self._described:
-            found: dict[str, dict[Term, None]] = defaultdict(dict)
-            for quad in self._view.description(node, self._own) if isinstance(node, ox.NamedNode) else ():
-                found[quad.predicate.value][quad.object] = None
-            self._described[node] = {predicate: list(values) for predicate, values in found.items()}
-        return self._described[node]
+    def _describe(self, node: Term) -> dict[str, dict[Term, None]]:
+        found = self._described.get(node)
+        if found is None:
+            if len(self._described) >= _REMEMBERED:
+                self._described.clear()
+            found = self._described[node] = {}
+            for quad in self.view.description(node, self._own) if isinstance(node, ox.NamedNode) else ():
+                found.setdefault(quad.predicate.value, {})[quad.object] = None
+        return found
 
-    def properties(self, node: ox.NamedNode) -> Iterable[str]:
+    def properties(self, node: Term) -> Iterable[str]:
         return self._describe(node)
 
     def values(self, node: Term, predicate: str) -> list[Term]:
-        return self._describe(node).get(predicate, [])
+        return list(self._describe(node).get(predicate, ()))
 
     def subjects(self, predicate: str, node: Term) -> list[Term]:
-        pointing = {q.subject for q in _merged(self._view, None, predicate, node)}
+        pointing = {q.subject for q in self.view.merged(None, predicate, node)}
         return [subject for subject in pointing if node in self.values(subject, predicate)]
 
-    def superclasses(self, kind: str) -> set[str]:
-        """The class and all above it."""
-        if kind not in self._superclasses:
-            found, queue = {kind}, [kind]
-            while queue:
-                for quad in _merged(self._view, ox.NamedNode(queue.pop()), _SUBCLASS, None):
-                    if isinstance(quad.object, ox.NamedNode) and quad.object.value not in found:
-                        found.add(quad.object.value)
-                        queue.append(quad.object.value)
-            self._superclasses[kind] = found
-        return self._superclasses[kind]
+    def edges(self, node: Term, predicate: str | None, *, inverse: bool) -> list[str]:
+        """The predicate alone, or if it is None those that lead from (or, inverse, to) the node."""
+        if predicate is not None:
+            return [predicate]
+        pointing = (q.predicate.value for q in self.view.merged(None, None, node)) if inverse else self.properties(node)
+        return list(dict.fromkeys(pointing))
+
+    def classes(self, node: Term) -> frozenset[str]:
+        found = self._classes.get(node)
+        if found is None:
+            if len(self._classes) >= _REMEMBERED:
+                self._classes.clear()
+            found = self._classes[node] = self._above(tuple(self._kinds(node)))
+        return found
+
+    def _kinds(self, node: Term) -> Iterator[ox.NamedNode]:
+        """The classes that a node is said to be of, without looking at all that is said of it."""
+        if isinstance(node, ox.NamedNode):
+            for quad in self.view.facts.quads_for_pattern(node, _TYPE, None, None):
+                if is_stated(quad) and isinstance(quad.object, ox.NamedNode):
+                    yield quad.object
+
+    def _above(self, kinds: tuple[ox.NamedNode, ...]) -> frozenset[str]:
+        if kinds not in self._hierarchy:
+            self._hierarchy[kinds] = frozenset(self._superclasses(kinds))
+        return self._hierarchy[kinds]
+
+    def _superclasses(self, kinds: Iterable[ox.NamedNode]) -> Iterator[str]:
+        """The classes and all above them."""
+        seen, queue = set[ox.NamedNode](), list(kinds)
+        while queue:
+            kind = queue.pop()
+            if kind not in seen:
+                seen.add(kind)
+                above = self.view.merged(kind, _SUBCLASS, None)
+                queue += [q.object for q in above if isinstance(q.object, ox.NamedNode)]
+                yield kind.value
 
 
-def _affected(draft: Draft, view: View, inverse: set[str]) -> set[ox.NamedNode]:
-    """Nodes whose verdict the changes can turn.
+def _affected(draft: Draft, view: View, reach: Reach) -> dict[Term, None]:
+    """Nodes whose verdict the changes can turn: the subjects of changed triples, and whoever looks at those triples.
 
-    These are the subjects of changed triples; what they point or pointed to by a property that a shape looks back
-    along; and whatever points to a node that lost something, since it may rely on the type that is gone.
+    They are in the order of the changes: what stands near in a file is looked at together.
     """
-    derived = {ox.NamedNode(iri) for iri in DERIVED_GRAPHS}
-    changed = [q for q in draft.added | draft.removed if q.graph_name not in derived]
-    nodes = {q.subject for q in changed} | {q.object for q in changed if q.predicate.value in inverse}
-    for subject in {q.subject for q in changed}:
-        for predicate in inverse:
-            nodes.update(q.object for q in _merged(view, subject, predicate, None))
-    for subject in {q.subject for q in changed if q in draft.removed}:
-        nodes.update(q.subject for q in _merged(view, None, None, subject))
-    return {node for node in nodes if isinstance(node, ox.NamedNode)}
+    ground = _Ground(draft.store, view.functional)
+    nodes: dict[Term, None] = {}
+    for quad in chain(draft.removed, draft.additions()):
+        if quad.graph_name in DERIVED:
+            continue
+        nodes[quad.subject] = None
+        nodes.update(dict.fromkeys(reach.concerned(quad, ground)))
+        if reach.everywhere:
+            nodes[quad.object] = None
+    if reach.everywhere:
+        nodes.update((q.subject, None) for q in view.merged(None, None, None))
+    return nodes
 
 
-def _merged(view: View, subject: Any, predicate: str | None, object: Any) -> Iterator[ox.Quad]:
-    """The matches in the default graph, which holds what any source says."""
-    name = None if predicate is None else ox.NamedNode(predicate)
-    return view.store.quads_for_pattern(subject, name, object, ox.DefaultGraph())
+class _Ground:
+    """The facts that a draft has on disk. What changes speaks for itself, so it is enough to look from there at what
+    was there before."""
+
+    def __init__(self, store: ox.Store, functional: Set[str]) -> None:
+        self._store, self._functional = store, functional
+        self._incoming: tuple[Term | None, dict[str, list[Term]]] = (None, {})
+
+    def knows(self, node: Term) -> bool:
+        if self._pointing(node):
+            return True
+        return isinstance(node, ox.NamedNode) and any(self._store.quads_for_pattern(node, None, None, TOP))
+
+    def follow(self, node: Term, edge: Edge) -> Iterable[Term]:
+        predicate, inverse = edge
+        if inverse:
+            pointing = self._pointing(node)
+            return chain(*pointing.values()) if predicate is None else pointing.get(predicate, ())
+        if not isinstance(node, ox.NamedNode):
+            return ()
+        name = None if predicate is None else ox.NamedNode(predicate)
+        return (q.object for q in self._store.quads_for_pattern(node, name, None, TOP))
+
+    def changes(self, quad: ox.Quad) -> bool:
+        if quad.predicate.value in self._functional:  # who says it counts
+            return True
+        holders = self._store.quads_for_pattern(quad.subject, quad.predicate, quad.object, None)
+        return not any(h.graph_name != quad.graph_name and is_stated(h) for h in holders)
+
+    def _pointing(self, node: Term) -> dict[str, list[Term]]:
+        """Whatever points to a node, by predicate; kept for the last node asked for, of which many edges are asked."""
+        if self._incoming[0] != node:
+            found: dict[str, list[Term]] = defaultdict(list)
+            for quad in self._store.quads_for_pattern(None, None, node, TOP):
+                found[quad.predicate.value].append(quad.subject)
+            self._incoming = (node, found)
+        return self._incoming[1]
 
 
-def _batches(view: View, changed: set[str], affected: set[ox.NamedNode]) -> list[tuple[set[str], set[ox.NamedNode]]]:
+def _batches(view: View, changed: set[str], affected: dict[Term, None]) -> Iterator[tuple[set[str], Collection[Term]]]:
     """Share the changed sources out so that those in one batch agree on every functional property.
 
     Affected nodes that no changed source describes are judged in the first batch, in the prevailing view.
     """
-    by_graph: dict[str, set[ox.NamedNode]] = defaultdict(set)
-    values: dict[str, dict[tuple[str, str], frozenset[str]]] = defaultdict(dict)
-    collected: dict[str, dict[tuple[str, str], set[str]]] = defaultdict(lambda: defaultdict(set))
-    described = set()
+    stated: dict[str, dict[tuple[str, str], frozenset[Any]]] = defaultdict(dict)
     for node in affected:
-        for quad in view.quads(node):
-            graph = quad.graph_name.value  # type: ignore[union-attr]
-            if graph in changed:
-                described.add(node)
-                by_graph[graph].add(node)
-                if quad.predicate.value in view.functional:
-                    collected[graph][node.value, quad.predicate.value].add(str(quad.object))
-    for graph, stated in collected.items():
-        values[graph] = {key: frozenset(v) for key, v in stated.items()}
-    batches: list[tuple[set[str], set[ox.NamedNode], dict[tuple[str, str], frozenset[str]]]] = []
-    for graph in sorted(by_graph):
-        for graphs, nodes, said in batches:
-            if all(said.get(key, value) == value for key, value in values[graph].items()):
+        disputed = view.disputed(node) if isinstance(node, ox.NamedNode) else {}
+        for predicate, sources in disputed.items():
+            for graph in sources.keys() & changed:
+                stated[graph][str(node), predicate.value] = frozenset(sources[graph])
+    batches: list[tuple[set[str], dict[tuple[str, str], frozenset[Any]]]] = [(changed - stated.keys(), {})]
+    for graph in sorted(stated):
+        for graphs, said in batches:
+            if all(said.get(key, value) == value for key, value in stated[graph].items()):
                 graphs.add(graph)
-                nodes |= by_graph[graph]
-                said.update(values[graph])
+                said.update(stated[graph])
                 break
         else:
-            batches.append(({graph}, set(by_graph[graph]), dict(values[graph])))
-    rest = affected - described
-    if rest and batches:
-        batches[0][1].update(rest)
-    elif rest:
-        batches.append((set(), rest, {}))
-    return [(graphs, nodes) for graphs, nodes, _ in batches]
+            batches.append(({graph}, dict(stated[graph])))
+    first, *others = (graphs for graphs, _ in batches)
+    later = [(graphs, {n: None for g in graphs for n in _described(view, g) if n in affected}) for graphs in others]
+    apart = {n for _, nodes in later for n in nodes if not _sources(view, n) & first}
+    yield first, [n for n in affected if n not in apart] if apart else affected
+    yield from later
 
 
-def _data_graph(view: View, own: set[str], focus: set[ox.NamedNode], inverse: set[str]) -> rdflib.Graph:
-    """The focus nodes, what they point to, what points to them where a shape looks back, and the class hierarchy."""
+def _described(view: View, graph: str) -> Iterator[Term]:
+    return (q.subject for q in view.facts.quads_for_pattern(None, None, None, ox.NamedNode(graph)))
+
+
+def _sources(view: View, node: Term) -> set[str]:
+    quads = view.quads(node) if isinstance(node, ox.NamedNode) else ()
+    return {getattr(q.graph_name, "value", "") for q in quads}
+
+
+def _data_graph(scene: _Scene, focus: set[Term], reach: Reach) -> rdflib.Graph:
+    """The focus nodes and all that the shapes look at from there, as pySHACL takes it."""
     import rdflib
 
-    nodes = set(focus)
-    for node in focus:
-        nodes.update(q.object for q in view.quads(node) if isinstance(q.object, ox.NamedNode))
-        for predicate in inverse:
-            pointing = _merged(view, None, predicate, node)
-            nodes.update(q.subject for q in pointing if isinstance(q.subject, ox.NamedNode))
-    quads = [quad for node in nodes for quad in view.description(node, own)]
-    quads += _merged(view, None, _SUBCLASS, None)
     graph = rdflib.Graph(bind_namespaces="none")
-    for quad in quads:
-        graph.add((_term(quad.subject), _term(quad.predicate), _term(quad.object)))
+
+    def follow(node: Term, edge: Edge) -> Iterator[Term]:
+        predicate, inverse = edge
+        for name in scene.edges(node, predicate, inverse=inverse):
+            for end in scene.subjects(name, node) if inverse else scene.values(node, name):
+                subject, object = (end, node) if inverse else (node, end)
+                graph.add((_term(subject), rdflib.URIRef(name), _term(object)))
+                yield end
+
+    for node in focus:
+        for _ in follow(node, (None, False)):
+            pass
+        reach.visit(node, follow)
     return graph
 
 
 def _without_document(view: View, graphs: set[str]) -> set[ox.NamedNode]:
     """Graphs of facts that do not say which document they are: the shapes see them as graphs."""
     kind, document = ox.NamedNode(RDF_TYPE), ox.NamedNode(PREFIXES["foaf"] + "Document")
-    names = {ox.NamedNode(g) for g in graphs if not g.startswith(ONTOLOGY_GRAPH)}
-    return {
-        name
-        for name in names
-        if ox.Quad(name, kind, document, name) not in view.store and view.store.contains_named_graph(name)
-    }
+    find = view.facts.quads_for_pattern
+    names = {ox.NamedNode(g) for g in graphs if g and not g.startswith(ONTOLOGY_GRAPH)}
+    return {n for n in names if not any(find(n, kind, document, n)) and any(find(None, None, None, n))}
 
 
 def _term(term: Any) -> Any:
@@ -266,12 +342,12 @@ def _run(data: rdflib.Graph, shapes: rdflib.Graph) -> rdflib.Graph:
     return results
 
 
-def _drop_others(results: rdflib.Graph, focus: set[ox.NamedNode]) -> None:
+def _drop_others(results: rdflib.Graph, focus: Set[Term]) -> None:
     """Take the results of nodes that are not in focus out of a report."""
     import rdflib
 
     sh = rdflib.Namespace(_SH)
-    wanted = {rdflib.URIRef(node.value) for node in focus}
+    wanted = {_term(node) for node in focus}
     report = next(results.subjects(rdflib.RDF.type, sh.ValidationReport))
     for result in list(results.objects(report, sh.result)):
         if results.value(result, sh.focusNode) not in wanted:
@@ -312,74 +388,18 @@ def _findings(results: rdflib.Graph, shapes: rdflib.Graph) -> Iterator[Finding]:
         )
 
 
-class _Locator:
-    """Finds the source, the file and the line of a finding, and names what may have been meant."""
-
-    def __init__(self, view: View, changed: set[str], documents: list[Document]) -> None:
-        self._view, self._changed = view, changed
-        self._documents = {d.graph: d for d in documents}
-        self._lines: dict[str, dict[tuple[str, str, str], int]] = {}
-
-    def locate(self, findings: Iterable[Finding]) -> list[Finding]:
-        return [self._locate(f) for f in findings]
-
-    def _locate(self, finding: Finding) -> Finding:
-        if not finding.focus.startswith(("http://", "https://", "urn:")):
-            return finding
-        quads = list(self._view.quads(ox.NamedNode(finding.focus)))
-        exact = [q for q in quads if q.predicate.value == finding.path and str(q.object) == finding.value]
-        same = [q for q in quads if q.predicate.value == finding.path]
-        typed = [q for q in quads if q.predicate.value == RDF_TYPE]
-        for candidates in (exact, same, typed, quads):
-            ours = [q for q in candidates if q.graph_name.value in self._changed]  # type: ignore[union-attr]
-            for quad in ours:
-                source = quad.graph_name.value  # type: ignore[union-attr]
-                document = self._documents.get(source)
-                line = self._line(source, quad) if document else None
-                file = document.name if document else ""
-                return replace(finding, source=source, file=file, line=line, hint=self._hint(finding))
-        source = quads[0].graph_name.value if quads else finding.focus  # type: ignore[union-attr]
-        own = self._documents.get(finding.focus)
-        return replace(finding, source=source, file=own.name if own else "", hint=self._hint(finding))
-
-    def _line(self, source: str, quad: ox.Quad) -> int | None:
-        if source not in self._lines:
-            self._lines[source] = self._documents[source].lines()
-        return self._lines[source].get((str(quad.subject), str(quad.predicate), str(quad.object)))
-
-    def _hint(self, finding: Finding) -> str:
-        """For a name that the graph does not know: the nearest of the same kind that it does."""
-        name = finding.value[1:-1]
-        if finding.constraint != "ClassConstraintComponent" or not name.startswith(ID):
-            return ""
-        if any(True for _ in self._view.quads(ox.NamedNode(name))):
-            return ""
-        kind = name[: name.rindex("/") + 1]
-        rows = self._view.store.quads_for_pattern(None, ox.NamedNode(RDF_TYPE), None, ox.DefaultGraph())
-        known = {
-            q.subject.value for q in rows if isinstance(q.subject, ox.NamedNode) and q.subject.value.startswith(kind)
-        }
-        code = ox.Literal(name.removeprefix(kind))
-        by_code = self._view.store.quads_for_pattern(None, ox.NamedNode(TRADE + "alpha3Code"), code, ox.DefaultGraph())
-        near = [q.subject.value for q in by_code if isinstance(q.subject, ox.NamedNode)]
-        local = [iri.removeprefix(kind) for iri in sorted(known)]
-        near = near or [kind + n for n in difflib.get_close_matches(name.removeprefix(kind), local, n=3, cutoff=0.5)]
-        return f"The graph knows no {compact(name)}." + (
-            f" Did you mean {', '.join(map(compact, near))}?" if near else ""
-        )
-
-
-def _contradictions(view: View, draft: Draft) -> list[Contradiction]:
+def _contradictions(view: View, draft: Draft, affected: Iterable[Term]) -> list[Contradiction]:
     """Where a changed source gives another value for a functional property than some other source."""
     found: dict[Contradiction, None] = {}
     changed = draft.changed_graphs
-    stated = {(q.subject, q.predicate) for q in draft.added if q.predicate.value in view.functional}
-    for subject, predicate in stated:
+    for subject in affected:
         if not isinstance(subject, ox.NamedNode):
             continue
-        quads = [q for q in view.quads(subject) if q.predicate == predicate]
-        for a in quads if len(quads) > 1 else ():
-            for b in quads:
+        for predicate in view.disputed(subject):
+            quads = [q for q in view.quads(subject) if q.predicate == predicate]
+            if not any(draft.adds(q) for q in quads):
+                continue
+            for a, b in permutations(quads, 2):
                 one, other = a.graph_name.value, b.graph_name.value  # type: ignore[union-attr]
                 if a.object == b.object or one == other or one not in changed or (other in changed and other < one):
                     continue

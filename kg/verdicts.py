@@ -14,7 +14,7 @@ from typing import Protocol
 
 import pyoxigraph as ox
 
-from kg.terms import PREFIXES, RDF_TYPE
+from kg.terms import PREFIXES
 
 Term = ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple
 Verdict = bool | None
@@ -28,11 +28,27 @@ class Facts(Protocol):
 
     def subjects(self, predicate: str, node: Term) -> list[Term]: ...
 
-    def superclasses(self, kind: str) -> set[str]: ...
+    def classes(self, node: Term) -> frozenset[str]:
+        """The classes of a node and all above them."""
 
 
 #: (facts, focus node, value nodes) to a verdict.
 Constraint = Callable[[Facts, Term, list[Term]], Verdict]
+
+
+def on_each(test: Callable[[Facts, Term], Verdict]) -> Constraint:
+    """The constraint that each value passes a test. The loop is written out: a bulk load spends its time here."""
+
+    def judge(facts: Facts, _: Term, values: list[Term]) -> Verdict:
+        unsure = False
+        for value in values:
+            verdict = test(facts, value)
+            if verdict is False:
+                return False
+            unsure = unsure or verdict is None
+        return None if unsure else True
+
+    return judge
 
 
 def all_of(verdicts: Iterable[Verdict]) -> Verdict:
@@ -92,13 +108,7 @@ _LEXICAL: dict[str, Callable[[str], bool]] = {
 
 def _class(value: Term, _: object) -> Callable[[Facts, Term], Verdict]:
     wanted = getattr(value, "value", "")
-    return lambda facts, v: wanted in classes_of(facts, v)
-
-
-def classes_of(facts: Facts, node: Term) -> set[str]:
-    """The classes of a node and all above them."""
-    kinds = (kind.value for kind in facts.values(node, RDF_TYPE) if isinstance(kind, ox.NamedNode))
-    return {name for kind in kinds for name in facts.superclasses(kind)}
+    return lambda facts, v: wanted in facts.classes(v)
 
 
 _KINDS = {"IRI": ox.NamedNode, "Literal": ox.Literal, "BlankNode": ox.BlankNode}

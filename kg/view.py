@@ -4,63 +4,81 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import pyoxigraph as ox
 
-from kg.terms import DERIVED_GRAPHS, OVERRULED_GRAPH, PREFIXES
+from kg.quads import NOT_STATED, TOP, Facts
+from kg.terms import OVERRULED_GRAPH, PREFIXES, RDF_TYPE
 
 if TYPE_CHECKING:
-    from kg.store import Draft
+    from kg.draft import Draft
 
 _OVERRULED = ox.NamedNode(OVERRULED_GRAPH)
-#: What the rank of a source depends on.
-_RANKING = {PREFIXES["dcterms"] + "issued", PREFIXES["dcterms"] + "type"}
+_ISSUED, _KIND = PREFIXES["dcterms"] + "issued", PREFIXES["dcterms"] + "type"
 _PRECEDENCE = PREFIXES["trade"] + "precedence"
+#: What the rank of a source depends on.
+_RANKING = {_ISSUED, _KIND}
 _FUNCTIONAL = ox.NamedNode(PREFIXES["owl"] + "FunctionalProperty")
 _COARSE = {PREFIXES["xsd"] + "gYear", PREFIXES["xsd"] + "gYearMonth"}
-_RANK = """
-SELECT ?source ?precedence ?issued {
-    ?source dcterms:issued ?issued ; dcterms:type ?kind . ?kind trade:precedence ?precedence
-}"""
+#: Nodes whose facts are remembered.
+_REMEMBERED = 20_000
 
 
-@dataclass
 class View:
-    """The facts of a store by subject, read once, and the rank of their sources."""
+    """The facts of a store by subject, and the rank of their sources. Nothing is read before it is asked for."""
 
-    store: ox.Store
-    functional: set[str] = field(init=False)
-    ranks: dict[str, tuple[int, str]] = field(init=False)
-    _quads: dict[ox.NamedNode, list[ox.Quad]] = field(init=False, default_factory=dict, repr=False)
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        functional = self.merged(None, RDF_TYPE, _FUNCTIONAL)
+        self.functional = {q.subject.value for q in functional if isinstance(q.subject, ox.NamedNode)}
+        self._ranks: dict[str, tuple[int, str]] = {}
+        self._quads: dict[ox.NamedNode, list[ox.Quad]] = {}
+        #: Nodes that were looked at and found undisputed.
+        self._agreed: set[ox.NamedNode] = set()
 
-    def __post_init__(self) -> None:
-        rows = self.store.query("SELECT ?p { ?p a owl:FunctionalProperty }", prefixes=PREFIXES)
-        self.functional = {row["p"].value for row in rows}  # type: ignore[union-attr]
-        self.ranks = {}
-        for row in self.store.query(_RANK, prefixes=PREFIXES):  # type: ignore[union-attr]
-            rank = (int(row["precedence"].value), row["issued"].value)
-            self.ranks[row["source"].value] = max(rank, self.ranks.get(row["source"].value, rank))
+    def merged(self, subject: Any, predicate: str | None, object: Any) -> Iterator[ox.Quad]:
+        """The matches in the default graph, which holds what any source says."""
+        name = None if predicate is None else ox.NamedNode(predicate)
+        return self.facts.quads_for_pattern(subject, name, object, TOP)
 
     def quads(self, subject: ox.NamedNode) -> list[ox.Quad]:
         """What the sources assert of a node: neither what Parley derived nor the merged copy."""
-        if subject not in self._quads:
-            self._quads[subject] = [
-                quad
-                for quad in self.store.quads_for_pattern(subject, None, None, None)
-                if isinstance(quad.graph_name, ox.NamedNode) and quad.graph_name.value not in DERIVED_GRAPHS
+        found = self._quads.get(subject)
+        if found is None:
+            if len(self._quads) >= _REMEMBERED:
+                self._quads.clear()
+            # Not by `is_stated`: a bulk load comes here for each of its nodes.
+            quads = self.facts.quads_for_pattern(subject, None, None, None)
+            found = self._quads[subject] = [q for q in quads if q.graph_name not in NOT_STATED]
+        return found
+
+    def rank(self, source: str) -> tuple[int, str]:
+        """What counts among sources: the precedence of its kind, then the day of issue; (0, "") if unknown."""
+        if source not in self._ranks:
+            node = ox.NamedNode(source)
+            issued = [getattr(q.object, "value", "") for q in self.merged(node, _ISSUED, None)]
+            precedences = [
+                int(getattr(p.object, "value", 0))
+                for kind in self.merged(node, _KIND, None)
+                for p in self.merged(kind.object, _PRECEDENCE, None)
             ]
-        return self._quads[subject]
+            self._ranks[source] = (max(precedences), max(issued)) if issued and precedences else (0, "")
+        return self._ranks[source]
 
     def prevailing(self, graphs: Iterable[str]) -> str:
         """The source that counts among several: by kind, then the later one, then by name."""
-        return max(graphs, key=lambda g: (*self.ranks.get(g, (0, "")), g))
+        return max(graphs, key=lambda g: (*self.rank(g), g))
 
     def description(self, subject: ox.NamedNode, own: set[str]) -> Iterator[ox.Quad]:
         """The node as the sources `own` see it: their values where they give one, else the prevailing ones."""
+        quads = self.quads(subject)
+        if len({q.graph_name for q in quads}) < 2:
+            yield from quads
+            return
         by_property: dict[str, dict[str, list[ox.Quad]]] = defaultdict(lambda: defaultdict(list))
-        for quad in self.quads(subject):
+        for quad in quads:
             by_property[quad.predicate.value][quad.graph_name.value].append(quad)  # type: ignore[union-attr]
         for predicate, stated in by_property.items():
             graphs: Iterable[str] = stated
@@ -69,50 +87,78 @@ class View:
             for graph in graphs:
                 yield from stated[graph]
 
+    def disputed(self, subject: ox.NamedNode) -> dict[ox.NamedNode, dict[str, set[Any]]]:
+        """The functional properties of which a node is given different values: property to source to values."""
+        if subject in self._agreed:
+            return {}
+        quads = self.quads(subject)
+        found: dict[ox.NamedNode, dict[str, set[Any]]] = {}
+        if len({q.predicate for q in quads}) < len(quads):
+            values: dict[ox.NamedNode, dict[str, set[Any]]] = defaultdict(lambda: defaultdict(set))
+            for quad in quads:
+                if quad.predicate.value in self.functional:
+                    values[quad.predicate][quad.graph_name.value].add(quad.object)  # type: ignore[union-attr]
+            found = {name: stated for name, stated in values.items() if len(set().union(*stated.values())) > 1}
+        if not found:
+            self._agreed.add(subject)
+        return found
+
     def overruled(self, subject: ox.NamedNode) -> Iterator[ox.Quad]:
         """The values of a node that a source gives and a prevailing one contradicts, as quads of their own graph.
 
         Of a month and a day in that month, which both may be right, the month gives way.
         """
-        values: dict[ox.NamedNode, dict[str, set[ox.NamedNode | ox.Literal]]] = defaultdict(lambda: defaultdict(set))
-        for quad in self.quads(subject):
-            if quad.predicate.value in self.functional:
-                values[quad.predicate][quad.graph_name.value].add(quad.object)  # type: ignore[union-attr, arg-type]
-        for predicate, stated in values.items():
+        for predicate, stated in self.disputed(subject).items():
             given = set().union(*stated.values())
-            if len(given) == 1:
-                continue
             coarse = {v for v in given if any(_within(other, v) for other in given)}
             exact = {graph: said - coarse for graph, said in stated.items() if said - coarse}
             for value in given - exact[self.prevailing(exact)]:
                 yield ox.Quad(subject, predicate, value, _OVERRULED)
 
 
-def overrule(draft: Draft) -> None:
+def overrule(draft: Draft, view: View | None = None) -> set[ox.NamedNode]:
     """Bring the graph of overruled values up to date: what a query leaves out to hear the prevailing source alone.
 
     The cost follows the change, unless the change is one to the rank of sources or to what has one value only.
+    `view` is one of the draft, if there is one.
+
+    Returns the disputed nodes on which another source may prevail now, though nothing new is said of them.
     """
-    view = View(draft.store)
-    changed = draft.added | draft.removed
-    subjects = {q.subject for q in changed if q.predicate.value in view.functional}
-    for graph in _reranked(view, changed):
-        subjects |= {q.subject for q in draft.store.quads_for_pattern(None, None, None, graph)}
-    present: set[ox.Quad] = set()
-    wanted: set[ox.Quad] = set()
-    for subject in subjects:
-        if isinstance(subject, ox.NamedNode):
-            present.update(draft.store.quads_for_pattern(subject, None, None, _OVERRULED))
-            wanted.update(view.overruled(subject))
+    view = view or View(draft.facts)
+    subjects, ranking = set(), set()
+    for quad in chain(draft.removed, draft.additions()):
+        name = quad.predicate.value
+        if name in view.functional:
+            subjects.add(quad.subject)
+        if name in _RANKING or name == _PRECEDENCE or quad.object == _FUNCTIONAL:
+            ranking.add(quad)
+    anew = {
+        q.subject
+        for graph in _reranked(view, draft, ranking)
+        for q in draft.store.quads_for_pattern(None, None, None, graph)
+        if isinstance(q.subject, ox.NamedNode)
+    }
+    wanted = {q for s in subjects | anew if isinstance(s, ox.NamedNode) for q in view.overruled(s)}
+    present = set(_present(draft.store, subjects | anew))
     draft.remove(present - wanted)
     draft.add(wanted - present)
+    return {s for s in anew if view.disputed(s)} | anew & {q.subject for q in present}
 
 
-def _reranked(view: View, changed: Iterable[ox.Quad]) -> set[ox.NamedNode]:
-    """The graphs of the sources whose rank a change may have turned; all if it is to a kind or to the ontology."""
-    touched = {q.subject for q in changed if q.predicate.value in _RANKING}
-    if any(q.predicate.value == _PRECEDENCE or q.object == _FUNCTIONAL for q in changed):
-        return {g for g in view.store.named_graphs() if isinstance(g, ox.NamedNode)}
+def _present(store: ox.Store, subjects: set[Any]) -> Iterator[ox.Quad]:
+    """What stands overruled of some nodes; of many, all of it is looked through once."""
+    if len(subjects) > _REMEMBERED:
+        yield from (q for q in store.quads_for_pattern(None, None, None, _OVERRULED) if q.subject in subjects)
+    else:
+        for subject in subjects:
+            yield from store.quads_for_pattern(subject, None, None, _OVERRULED)
+
+
+def _reranked(view: View, draft: Draft, ranking: Iterable[ox.Quad]) -> set[ox.NamedNode]:
+    """The graphs on disk of the sources whose rank has changed; all if a kind or the ontology has."""
+    if any(q.predicate.value == _PRECEDENCE or q.object == _FUNCTIONAL for q in ranking):
+        return {g for g in draft.store.named_graphs() if isinstance(g, ox.NamedNode)}
+    touched = {q.subject for q in ranking if q.predicate.value in _RANKING}
     return {s for s in touched if isinstance(s, ox.NamedNode)}
 
 

@@ -10,10 +10,11 @@ import pyoxigraph as ox
 import pytest
 
 from kg import formats
+from kg.draft import Draft
 from kg.engines import StoreReader
 from kg.exporting import export
 from kg.loading import load, remove
-from kg.store import Draft, Versions
+from kg.store import Versions
 from kg.terms import DERIVED_GRAPHS, HISTORY_GRAPH, ID, SOURCE
 from tests.sources import CONCESSION, CONTENT, document, put
 

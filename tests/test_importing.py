@@ -102,7 +102,7 @@ def test_goods_of_chapters_1_to_97_alone_are_imported(imported: Path) -> None:
 def test_chapter_is_broader_where_the_graph_names_it(shipped_home: Path, tmp_path: Path) -> None:
     document, _ = read_schedule(shipped_home, write(tmp_path, schedule_text([("8799", "0", "Else", "1%", "")])))
     broader = ox.NamedNode(PREFIXES["skos"] + "broader")
-    assert [q.object for q in document.quads if q.predicate == broader] == [ox.NamedNode(ID + "product/87")]
+    assert [q.object for q in document.quads() if q.predicate == broader] == [ox.NamedNode(ID + "product/87")]
 
 
 #: Name of a rate to what it says beside tariff, act and first day.
@@ -288,7 +288,7 @@ def test_each_printed_duty_gives_one_rate_and_what_is_broader_is_known(
 ) -> None:
     document, in_words = read_schedule(shipped_home, write(tmp_path, schedule_text(lines)))
     by_property: dict[str, dict[str, str]] = {}
-    for quad in document.quads:
+    for quad in document.quads():
         by_property.setdefault(quad.predicate.value, {})[str(quad.subject)] = str(getattr(quad.object, "value", ""))
     kinds = list(by_property[PREFIXES["rdf"] + "type"].values())
     assert kinds.count(TRADE + "Rate") == sum(bool(line[3]) + GIVES[line[4]] for line in lines)

@@ -22,7 +22,7 @@ def ontology_with(facts: str, axioms: str = "") -> ox.Store:
     store = ox.Store()
     documents = [Document.from_file(path, graph) for graph, path in CONTENT.ontology.items()]
     for file in (*documents, document(facts, head=""), document(axioms, "axioms", head="")):
-        for quad in file.quads:
+        for quad in file.quads():
             store.extend([quad, ox.Quad(quad.subject, quad.predicate, quad.object)])
     return store
 
@@ -74,7 +74,7 @@ def entailed(versions: Versions, facts: str) -> set[str]:
         draft.add(
             Document(
                 "x.ttl", prefixed_turtle(facts).encode(), formats.named("turtle", formats.GRAPHS), "urn:user"
-            ).quads
+            ).quads()
         )
         derive(draft)
         new = set(draft.store.quads_for_pattern(None, None, None, name)) - before
@@ -129,7 +129,7 @@ def test_entailments_go_when_their_grounds_go(small: Versions) -> None:
     text = prefixed_turtle("meeting:x trade:partOf round:us-jp-5 . proposal:x a trade:Demand .")
     with small.writing() as draft:
         before = set(draft.store.quads_for_pattern(None, None, None, name))
-        draft.add(Document("x.ttl", text.encode(), formats.named("turtle", formats.GRAPHS), user.value).quads)
+        draft.add(Document("x.ttl", text.encode(), formats.named("turtle", formats.GRAPHS), user.value).quads())
         derive(draft)
         assert len(set(draft.store.quads_for_pattern(None, None, None, name)) - before) == 2
         draft.set_graph(user, ())

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rdflib import SH
 
 from kg.screening import Screen
-from kg.terms import PREFIXES
+from kg.terms import PREFIXES, RDF_TYPE
 from kg.validation import _term
 from kg.verdicts import Term
 from tests.sources import CONTENT
@@ -39,14 +39,16 @@ class Plain:
     def subjects(self, predicate: str, node: Term) -> list[Term]:
         return [q.subject for q in self.store.quads_for_pattern(None, ox.NamedNode(predicate), node)]
 
-    def superclasses(self, kind: str) -> set[str]:
-        found, queue = {kind}, [kind]
+    def classes(self, node: Term) -> frozenset[str]:
+        queue = [kind for kind in self.values(node, RDF_TYPE) if isinstance(kind, ox.NamedNode)]
+        found: set[str] = set()
         while queue:
-            for above in self.values(ox.NamedNode(queue.pop()), PREFIXES["rdfs"] + "subClassOf"):
-                if isinstance(above, ox.NamedNode) and above.value not in found:
-                    found.add(above.value)
-                    queue.append(above.value)
-        return found
+            kind = queue.pop()
+            if kind.value not in found:
+                found.add(kind.value)
+                above = self.values(kind, PREFIXES["rdfs"] + "subClassOf")
+                queue += [c for c in above if isinstance(c, ox.NamedNode)]
+        return frozenset(found)
 
     def passed(self, screen: Screen, nodes: Iterable[ox.NamedNode]) -> set[str]:
         """Those of the nodes that the screen lets pass."""

@@ -14,7 +14,8 @@ import pyoxigraph as ox
 import pytest
 
 from kg.errors import Conflict, NotFound, StoreFailure
-from kg.store import FORMAT, Record, Versions
+from kg.records import Record
+from kg.store import FORMAT, Versions
 from kg.terms import HISTORY_GRAPH
 
 TOP = ox.DefaultGraph()

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kg.draft import Draft
 from kg.errors import BadQuery, BadRequest
 from kg.operations import EVERYTHING, Using
-from kg.store import Draft, Versions
+from kg.store import Versions
 from kg.terms import ENTAILED_GRAPH, HISTORY_GRAPH, ONTOLOGY_GRAPH, OVERRULED_GRAPH, SKOLEM
 from kg.updating import apply_update
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from rdflib import RDF, SH
 
 from kg.content import Content
+from kg.draft import Draft
 from kg.loading import ensure_content
 from kg.reasoning import derive
 from kg.report import Finding
-from kg.store import Draft, Versions
+from kg.store import Versions
 from kg.terms import ENTAILED_GRAPH, ID, PREFIXES, RDF_TYPE, SOURCE, TRADE
 from kg.validation import validate
 from kg.view import View
@@ -116,7 +117,7 @@ def test_change_to_the_shipped_facts_gets_the_results_of_validating_everything(s
     with versions.reading() as (_, store):
         standing = from_scratch(store, set())
     changed, everything = judge(
-        versions, lambda draft: draft.set_graph(USER, document(facts, "user").quads), {USER.value}
+        versions, lambda draft: draft.set_graph(USER, document(facts, "user").quads()), {USER.value}
     )
     assert changed <= everything
     assert everything - standing <= changed
@@ -157,7 +158,7 @@ def test_change_gets_the_results_of_validating_everything(small: Versions, befor
             path = None if predicate is None else iri(predicate)
             quads: list[ox.Quad] = list(draft.store.quads_for_pattern(iri(subject), path, None, CONTEXT))
             draft.remove(quads)
-        draft.set_graph(USER, document(facts, "user", head="").quads)
+        draft.set_graph(USER, document(facts, "user", head="").quads())
 
     changed, everything = judge(small, change, {USER.value})
     assert changed <= everything
@@ -238,7 +239,7 @@ def test_entailments_are_not_judged(small: Versions) -> None:
 
 def test_report_as_turtle_is_the_report_of_shacl(small: Versions) -> None:
     with small.writing() as draft:
-        draft.set_graph(USER, document("rate:us-232-autos trade:percent -5.0 .", "user", head="").quads)
+        draft.set_graph(USER, document("rate:us-232-autos trade:percent -5.0 .", "user", head="").quads())
         report = validate(draft, CONTENT.shapes)
     graph = rdflib.Graph().parse(data=report.turtle)
     # Without the value: rdflib reads -5 as it was written in the report, but prints it as -5.0.
@@ -260,6 +261,6 @@ def test_report_as_turtle_is_the_report_of_shacl(small: Versions) -> None:
 def test_days_that_cannot_be_compared_are_a_finding(small: Versions, begin: str, end: str) -> None:
     with small.writing() as draft:
         facts = f"rate:us-232-autos trade:from {begin} ; trade:until {end} ."
-        draft.set_graph(USER, document(facts, "user", head="").quads)
+        draft.set_graph(USER, document(facts, "user", head="").quads())
         findings = validate(draft, CONTENT.shapes).findings
     assert "violation" in {f.severity for f in findings if f.focus == ID + "rate/us-232-autos"}

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kg.store import Draft, Versions
+from kg.draft import Draft
+from kg.store import Versions
 from kg.terms import OVERRULED_GRAPH, PREFIXES
 from kg.view import overrule
 

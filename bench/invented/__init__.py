@@ -1,0 +1,1 @@
+"""The parts of the graph that `bench.generate` makes up."""

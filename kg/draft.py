@@ -1,0 +1,269 @@
+"""A draft: the copy of a version on which a commit is worked out, with the exact set of what it changes.
+
+Small changes are written to the copy at once. Whole new graphs that come in bulk are held in memory, where they are
+read several times faster than from disk, until the draft is published; `Draft.facts` shows both as one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import pyoxigraph as ox
+
+from kg.durable import replace, sync_folder, synced
+from kg.errors import StoreFailure
+from kg.quads import DERIVED, TOP, Facts, Graph
+from kg.records import Record, history_of, user
+
+if TYPE_CHECKING:
+    from kg.store import Versions
+
+#: Quads from which on whole new graphs are held in memory, and the engine writes whole files at once.
+_BULK = 10_000
+#: Quads that are written at once; the engine sorts them in memory.
+_CHUNK = 400_000
+#: Files of a database from which on it is compacted; each commit adds some, and each file costs every later reader.
+_MANY_FILES = 400
+
+
+class _Layered:
+    """Facts in memory over facts on disk. The copies in the default graph of those in memory are made up on demand:
+    they are found when that graph is asked for, not when all graphs are."""
+
+    def __init__(self, fresh: ox.Store, store: ox.Store) -> None:
+        self._fresh, self._store = fresh, store
+        #: Nodes that the disk does not describe: a look there costs several times one in memory.
+        self._new: set[Any] = set()
+
+    def quads_for_pattern(self, subject: Any, predicate: Any, object: Any, graph_name: Any, /) -> Iterator[ox.Quad]:
+        if subject is not None and self._is_new(subject):
+            below: Iterator[ox.Quad] = iter(())
+        else:
+            below = self._store.quads_for_pattern(subject, predicate, object, graph_name)
+        if graph_name != TOP:
+            return chain(self._fresh.quads_for_pattern(subject, predicate, object, graph_name), below)
+        above = self._fresh.quads_for_pattern(subject, predicate, object, None)
+        merged = dict.fromkeys(ox.Quad(q.subject, q.predicate, q.object) for q in above)
+        if not merged:
+            return below
+        return chain(merged, (q for q in below if q not in merged))
+
+    def _is_new(self, subject: Any) -> bool:
+        if subject in self._new:
+            return True
+        if any(self._store.quads_for_pattern(subject, None, None, TOP)):
+            return False
+        self._new.add(subject)
+        return True
+
+
+class Draft:
+    """A writable copy of one version. `added`, `removed` and `fresh` together are the exact changes."""
+
+    def __init__(self, versions: Versions, base: int, path: Path) -> None:
+        self._versions, self._path = versions, path
+        self.base = base
+        self.store = ox.Store(str(path))
+        self.added: set[ox.Quad] = set()
+        self.removed: set[ox.Quad] = set()
+        #: Graphs that the base does not have and that came in bulk, and what was added since: not yet on disk.
+        self.fresh = ox.Store()
+        #: The draft as it stands, for reading by pattern.
+        self.facts: Facts = self.store
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.added or self.removed or len(self.fresh))
+
+    def additions(self) -> Iterator[ox.Quad]:
+        """All that is added, in bulk or not."""
+        yield from self.added
+        yield from self.fresh
+
+    def adds(self, quad: ox.Quad) -> bool:
+        return quad in self.added or quad in self.fresh
+
+    @property
+    def changed_graphs(self) -> set[str]:
+        fresh = {g.value for g in self.fresh.named_graphs()}
+        return {getattr(q.graph_name, "value", "") for q in self.added | self.removed} | fresh
+
+    def put(self, incoming: ox.Store, *, keep: bool = False) -> None:
+        """Make each graph that `incoming` has hold exactly what it holds there; with `keep`, at least that.
+
+        The terms are those of the engine, so that a number written otherwise is no change.
+        """
+        graphs: list[Graph] = [cast("ox.NamedNode", g) for g in incoming.named_graphs()]
+        if any(incoming.quads_for_pattern(None, None, None, TOP)):
+            graphs.append(TOP)
+        if len(incoming) > _BULK:
+            new = [g for g in graphs if not any(self.store.quads_for_pattern(None, None, None, g))]
+            if len(new) == len(graphs):
+                self.fresh = incoming
+            else:
+                for graph in new:
+                    self.fresh.bulk_extend(incoming.quads_for_pattern(None, None, None, graph))
+            self.facts = _Layered(self.fresh, self.store)
+            graphs = [g for g in graphs if g not in new]
+        for graph in graphs:
+            if not keep:
+                self.remove([q for q in self.store.quads_for_pattern(None, None, None, graph) if q not in incoming])
+            self.add(incoming.quads_for_pattern(None, None, None, graph))
+
+    def set_graph(self, graph: Graph, quads: Iterable[ox.Quad]) -> None:
+        """Make the graph hold exactly these quads (none: the graph is gone)."""
+        incoming = ox.Store()
+        incoming.bulk_extend(quads)
+        if len(incoming):
+            self.put(incoming)
+        else:
+            self.remove(list(self.store.quads_for_pattern(None, None, None, graph)))
+
+    def add(self, quads: Iterable[ox.Quad]) -> None:
+        """Add quads that may be there already."""
+        new = [q for q in quads if q not in self.store and q not in self.fresh]
+        if len(self.fresh):
+            self.fresh.bulk_extend(new)
+            return
+        extend = self.store.bulk_extend if len(new) > _BULK else self.store.extend
+        extend(new if self._versions.bare else _with_copies(new))
+        self.added.update(q for q in new if q not in self.removed)
+        self.removed.difference_update(new)
+
+    def remove(self, quads: Iterable[ox.Quad]) -> None:
+        """Remove quads; a triple leaves the default graph when no named graph holds it any more."""
+        gone = [q for q in quads if q in self.store]
+        for quad in gone:
+            self.store.remove(quad)
+        self.removed.update(q for q in gone if q not in self.added)
+        self.added.difference_update(gone)
+        for graph in {q.graph_name for q in gone}:
+            if isinstance(graph, ox.NamedNode) and not any(self.store.quads_for_pattern(None, None, None, graph)):
+                self.store.remove_graph(graph)  # the engine would go on listing the name of an empty graph
+        if self._versions.bare:
+            return
+        for quad in gone:
+            holders = self.facts.quads_for_pattern(quad.subject, quad.predicate, quad.object, None)
+            if all(holder.graph_name == TOP for holder in holders):
+                self.store.remove(ox.Quad(quad.subject, quad.predicate, quad.object))
+
+    def publish(self, message: str, *, content: str = "", warnings: int = 0) -> Record | None:
+        """Make this the current version, or do nothing if nothing changed. The draft is closed either way.
+
+        Raises:
+            StoreFailure: the disk did not take it. The version before stays current.
+        """
+        if not self.changed and not content:
+            return None
+        try:
+            return self._publish(message, content, warnings)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StoreFailure(
+                f"The commit could not be written to {self._versions.home}: {reason}. Nothing was changed.",
+                "See that the disk has room and can be written to.",
+            ) from None
+
+    def _publish(self, message: str, content: str, warnings: int) -> Record:
+        home, number = self._versions.home, self.base + 1
+        counts = _Counts(self)
+        record = Record(
+            version=number,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            who=user(),
+            message=message,
+            graphs=sorted(self.changed_graphs),
+            added=counts.added.total(),
+            removed=counts.removed.total(),
+            quads=self._versions.facts(self.base) + counts.added.total() - counts.removed.total(),
+            content=content or self._versions.content(),
+            warnings=warnings,
+        )
+        _write_changes(home / "changes" / f"{number}.nq.gz", self)
+        self._settle()
+        if not self._versions.bare:
+            self.store.extend(history_of(record, counts.added, counts.removed))
+        self._close()
+        replace(home / "records" / f"{number}.json", json.dumps(asdict(record), ensure_ascii=False, indent=1) + "\n")
+        self._path.rename(home / "versions" / str(number))
+        for folder in ("changes", "versions"):
+            sync_folder(home / folder)
+        replace(home / "current", f"{number}\n")
+        self._versions.prune()
+        return record
+
+    def _settle(self) -> None:
+        """Write what came in bulk to disk."""
+        quads = iter(self.fresh) if self._versions.bare else _with_copies(self.fresh)
+        while chunk := list(islice(quads, _CHUNK)):
+            self.store.bulk_extend(chunk)
+
+    def discard(self) -> None:
+        """Throw the copy away; after `publish` there is nothing left to throw."""
+        if hasattr(self, "store"):
+            del self.facts, self.store
+        shutil.rmtree(self._path, ignore_errors=True)
+
+    def _close(self) -> None:
+        """Make the copy durable and close it: the engine closes a database when its last reference goes."""
+        self.store.flush()
+        if len(list(self._path.glob("*.sst"))) > _MANY_FILES:
+            self.store.optimize()
+        del self.facts, self.store
+
+
+def _with_copies(quads: Iterable[ox.Quad]) -> Iterator[ox.Quad]:
+    """Each quad and its copy in the default graph."""
+    for quad in quads:
+        yield quad
+        yield ox.Quad(quad.subject, quad.predicate, quad.object)
+
+
+class _Counts:
+    """How many facts of each source a draft adds and removes; what Parley derives does not count."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.added: Counter[Graph] = Counter(_graphs(draft.added))
+        self.removed: Counter[Graph] = Counter(_graphs(draft.removed))
+        for graph in {cast("Graph", g) for g in (*draft.fresh.named_graphs(), TOP)} - DERIVED:
+            if count := sum(1 for _ in draft.fresh.quads_for_pattern(None, None, None, graph)):
+                self.added[graph] += count
+
+
+def _graphs(quads: Iterable[ox.Quad]) -> Iterator[Graph]:
+    return (cast("Graph", q.graph_name) for q in quads if q.graph_name not in DERIVED)
+
+
+def _write_changes(path: Path, draft: Draft) -> None:
+    """The change set: removed quads, added ones, then those that came in bulk; the same bytes for the same load."""
+    with synced(path) as raw, gzip.GzipFile("", "wb", compresslevel=3, fileobj=raw, mtime=0) as file:
+        for sign, quads in (("D", draft.removed), ("A", draft.added)):
+            for line in sorted(f"{quad} ." for quad in quads):
+                file.write(f"{sign} {line}\n".encode())
+        if len(draft.fresh):
+            draft.fresh.dump(cast("IO[bytes]", _Signed(cast("IO[bytes]", file))), format=ox.RdfFormat.N_QUADS)
+
+
+class _Signed:
+    """Passes lines on with "A " in front of each."""
+
+    def __init__(self, output: IO[bytes]) -> None:
+        self._output, self._at_start = output, True
+
+    def write(self, data: bytes) -> int:
+        signed = (b"A " if self._at_start else b"") + data.replace(b"\n", b"\nA ")
+        self._at_start = data.endswith(b"\n")
+        self._output.write(signed.removesuffix(b"A ") if self._at_start else signed)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
