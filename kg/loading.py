@@ -185,7 +185,7 @@ def _finish(
 ) -> Outcome:
     report = Report()
     if not versions.bare and draft.changed:
-        report = _judge(draft, content, documents, progress)
+        report = _judge(draft, content, documents, progress, dry_run=dry_run)
         if not report.conforms:
             raise Refused(report)
     if dry_run:
@@ -193,7 +193,9 @@ def _finish(
     return Outcome(draft.publish(message, warnings=len(report.findings)), report)
 
 
-def _judge(draft: Draft, content: Content, documents: Iterable[Document], progress: Progress) -> Report:
+def _judge(
+    draft: Draft, content: Content, documents: Iterable[Document], progress: Progress, *, dry_run: bool = False
+) -> Report:
     """Derive what follows from the changes, and validate them."""
     from kg.reasoning import derive
     from kg.validation import validate
@@ -203,6 +205,8 @@ def _judge(draft: Draft, content: Content, documents: Iterable[Document], progre
     derive(draft)
     view = View(draft.facts)
     swayed = overrule(draft, view)
+    if not dry_run:
+        draft.settle()  # goes on while the facts are judged
     return validate(draft, content.shapes, documents, progress, view=view, swayed=swayed)
 
 
