@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import shorten
 from typing import Literal, Protocol
 
 import pyoxigraph as ox
 
 from kg.admission import Admission, vocabulary, writable
+from kg.changes import read
 from kg.content import Content
 from kg.draft import Draft
-from kg.errors import Refused
+from kg.errors import Conflict, Refused
 from kg.operations import EVERYTHING, Using
 from kg.parsing import Document
 from kg.records import Record
@@ -22,6 +23,8 @@ from kg.terms import DERIVED_GRAPHS
 from kg.updating import apply_update
 
 Mode = Literal["replace", "merge"]
+#: The message of commits that bring shipped content.
+SHIPPED = "Shipped content"
 
 
 class Progress(Protocol):
@@ -36,10 +39,14 @@ def _silent(step: str, done: int = 0, total: int = 0) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a load did: the commit (None: nothing to do, or a dry run) and the report."""
+    """What a load did: the commit (None: nothing to do, or a dry run) and the report.
+
+    `skipped` facts of a commit that was to be taken back were changed again since, and are left as they are.
+    """
 
     record: Record | None
     report: Report
+    skipped: int = 0
 
 
 def load(
@@ -130,6 +137,40 @@ def update(
         return _finish(versions, draft, content, (), said, dry_run, progress)
 
 
+def undo(
+    versions: Versions,
+    version: int,
+    content: Content,
+    *,
+    message: str = "",
+    dry_run: bool = False,
+    progress: Progress = _silent,
+) -> Outcome:
+    """Take back what a version changed in the graphs of sources, as a new commit.
+
+    Raises:
+        NotFound: there is no such version.
+        Conflict: the version brought shipped content.
+        StoreFailure: its change set is missing or damaged.
+        Refused: other facts rely on what it said. The store is as before.
+    """
+    record = versions.record(version)
+    if record.content != (versions.record(version - 1).content if version > 1 else ""):
+        raise Conflict(
+            f"Version {version} brought the shipped facts, which cannot be taken back.",
+            "They come with the package; install the edition that you want.",
+        )
+    change = read(versions, version).asserted
+    with versions.writing() as draft:
+        there = [q for q in change.added if q in draft.store]
+        gone = [q for q in change.removed if q not in draft.store]
+        draft.remove(there)
+        draft.add(gone)
+        text = message or f"Undo version {version}"
+        outcome = _finish(versions, draft, content, (), text, dry_run, progress)
+    return replace(outcome, skipped=len(change.added) + len(change.removed) - len(there) - len(gone))
+
+
 def ensure_content(versions: Versions, content: Content, progress: Progress = _silent) -> Outcome | None:
     """Bring the shipped knowledge into a store that lacks it or has another edition of it, as one commit.
 
@@ -151,7 +192,7 @@ def ensure_content(versions: Versions, content: Content, progress: Progress = _s
         own = [f for f in report.violations if f.source in content.graphs]
         if any(not _described_elsewhere(draft, finding.focus, content) for finding in own):
             raise Refused(report)
-        record = draft.publish("Shipped content", content=digest, warnings=len(report.findings))
+        record = draft.publish(SHIPPED, content=digest, warnings=len(report.findings))
     return Outcome(record, report)
 
 
