@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kg.evaluation import Question
     from kg.loading import Outcome, Progress
     from kg.parsing import Document
+    from kg.report import Report
     from kg.store import Versions
 
 T = TypeVar("T")
@@ -104,22 +105,33 @@ def load_documents(
     from kg.loading import load as run
 
     mode: Any = "merge" if merge else "replace"
+    content = Content.shipped()
+    return reported(
+        form, lambda step: run(versions, documents, content, mode=mode, message=message, dry_run=dry_run, progress=step)
+    )
+
+
+def reported(form: str, work: Callable[[Progress], Outcome]) -> Outcome:
+    """Do work that ends with a report, and print the report: as text on standard error, else on standard output."""
     try:
         with progress_bar() as step:
-            outcome = run(
-                versions, documents, Content.shipped(), mode=mode, message=message, dry_run=dry_run, progress=step
-            )
+            outcome = work(step)
     except Refused as error:
-        if form != "text":
-            click.echo(error.report.turtle if form == "turtle" else json.dumps(error.report.as_dict(), indent=2))
+        if form != "text":  # as text it is printed with the error
+            _print_report(error.report, form)
         raise
-    report = outcome.report
-    if form == "text":
-        if report.text():
-            click.echo(report.text(), err=True)
-    else:
-        click.echo(report.turtle if form == "turtle" else json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
+    if form != "text":
+        _print_report(outcome.report, form)
+    elif text := outcome.report.text():
+        click.echo(text, err=True)
     return outcome
+
+
+def _print_report(report: Report, form: str) -> None:
+    if form == "turtle":
+        click.echo(report.turtle, nl=False)
+    else:
+        click.echo(json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
 
 
 def read_with(settings: Settings, work: Callable[[Reader], T]) -> T:
