@@ -12,12 +12,23 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from kg import __version__, formats
-from kg.console import leave, load_documents, open_versions, print_answer, progress_bar, read_documents, read_with
+from kg.console import (
+    leave,
+    load_files,
+    open_versions,
+    print_answer,
+    print_report,
+    progress_bar,
+    read_with,
+    reporting,
+)
 from kg.errors import BadRequest, ParleyError, Refused
 from kg.settings import Settings
 
 if TYPE_CHECKING:
     from kg.loading import Outcome
+    from kg.parsing import Document
+    from kg.store import Versions
 
 T = TypeVar("T")
 _ROW_FORMATS = [f.name for f in (*formats.ROWS, *formats.GRAPHS)]
@@ -98,10 +109,7 @@ def load(
 
     Example: kg load my-facts.ttl
     """
-    versions = open_versions(settings)
-    outcome = load_documents(
-        versions, read_documents(files, graph), form, merge=merge, message=message, dry_run=dry_run
-    )
+    outcome = load_files(settings, files, graph, form, merge=merge, message=message, dry_run=dry_run)
     if form == "text":
         _tell(outcome, dry_run)
 
@@ -124,9 +132,25 @@ def validate(settings: Settings, files: Sequence[Path], graph: str | None, form:
 
     Example: kg validate my-facts.ttl --format json
     """
-    load_documents(open_versions(settings), read_documents(files, graph), form, dry_run=True)
+    load_files(settings, files, graph, form, dry_run=True)
     if form == "text":
         click.echo("The facts conform.")
+
+
+def _import(versions: Versions, document: Document, file: Path, dry_run: bool) -> None:
+    from kg.content import Content
+    from kg.loading import load as run
+
+    with reporting("text"), progress_bar() as step:
+        outcome = run(
+            versions,
+            [document],
+            Content.shipped(),
+            message=f"Import {file.name}",
+            dry_run=dry_run,
+            progress=step,
+        )
+    _tell(print_report(outcome, "text"), dry_run)
 
 
 @main.group("import")
@@ -158,7 +182,7 @@ def import_hts(settings: Settings, file: Path, edition: str, valid_from: str, ur
     versions = open_versions(settings)
     with progress_bar() as progress, versions.reading() as (_, store):
         document, in_words = schedule(file, Edition(edition, valid_from, url), StoreReader(store), progress)
-    _tell(load_documents(versions, [document], "text", message=f"Import {file.name}", dry_run=dry_run), dry_run)
+    _import(versions, document, file, dry_run)
     if in_words:
         click.echo(f"{len(in_words):,} rates stand in words and have no number, for example {in_words[0]}", err=True)
 
@@ -178,7 +202,7 @@ def import_countries(settings: Settings, file: Path, dry_run: bool) -> None:
     versions = open_versions(settings)
     with versions.reading() as (_, store):
         document = countries(file, StoreReader(store))
-    _tell(load_documents(versions, [document], "text", message=f"Import {file.name}", dry_run=dry_run), dry_run)
+    _import(versions, document, file, dry_run)
 
 
 @main.command()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from kg.engines import Reader
     from kg.evaluation import Question
     from kg.loading import Outcome, Progress
-    from kg.parsing import Document
     from kg.report import Report
     from kg.store import Versions
 
@@ -80,54 +79,64 @@ def progress_bar() -> Iterator[Progress]:
         yield lambda step, done=0, total=0: bar.update(task, description=step, completed=done, total=total or None)
 
 
-def read_documents(files: Sequence[Path], graph: str | None) -> list[Document]:
-    from kg.parsing import Document
-    from kg.terms import expand
-
-    iri = None
-    if graph is not None:
-        iri = expand(graph)
-        if iri is None:
-            raise BadRequest(f"--graph {graph!r} is no IRI.", "Give an absolute IRI or a name such as source:my-notes.")
-    return [Document.from_file(file, iri) for file in files]
-
-
-def load_documents(
-    versions: Versions,
-    documents: list[Document],
+def load_files(
+    settings: Settings,
+    files: Sequence[Path],
+    graph: str | None,
     form: str,
     *,
     merge: bool = False,
     message: str = "",
     dry_run: bool = False,
 ) -> Outcome:
-    from kg.content import Content
-    from kg.loading import load as run
+    """Load files in a process of its own, which foreign text may exhaust without harm, and print the report."""
+    from kg.loading import Outcome
+    from kg.parsing import Document
+    from kg.records import Record
+    from kg.terms import expand
+    from kg.wire import ask_once, rebuild_report
 
-    mode: Any = "merge" if merge else "replace"
-    content = Content.shipped()
-    return reported(
-        form, lambda step: run(versions, documents, content, mode=mode, message=message, dry_run=dry_run, progress=step)
-    )
+    iri = None if graph is None else expand(graph)
+    if graph is not None and iri is None:
+        raise BadRequest(f"--graph {graph!r} is no IRI.", "Give an absolute IRI or a name such as source:my-notes.")
+    for file in files:  # what is wrong with a name is said before a process is started
+        Document.from_file(file, iri)
+    request = {
+        "job": "files",
+        "paths": [str(file) for file in files],
+        "graph": iri,
+        "mode": "merge" if merge else "replace",
+        "message": message,
+        "dry_run": dry_run,
+    }
+    versions = open_versions(settings)
+    with reporting(form), progress_bar() as step:
+        answer = ask_once(versions.home, settings.memory, request, step)
+    record = Record(**answer["commit"]) if answer["commit"] else None
+    return print_report(Outcome(record, rebuild_report(answer["report"])), form)
 
 
-def reported(form: str, work: Callable[[Progress], Outcome]) -> Outcome:
-    """Do work that ends with a report, and print the report: as text on standard error, else on standard output."""
+@contextmanager
+def reporting(form: str) -> Iterator[None]:
+    """Print the report of facts that are refused, if it is wanted for programs; the text goes with the error."""
     try:
-        with progress_bar() as step:
-            outcome = work(step)
+        yield
     except Refused as error:
-        if form != "text":  # as text it is printed with the error
-            _print_report(error.report, form)
+        if form != "text":
+            _print(error.report, form)
         raise
+
+
+def print_report(outcome: Outcome, form: str) -> Outcome:
+    report = outcome.report
     if form != "text":
-        _print_report(outcome.report, form)
-    elif text := outcome.report.text():
-        click.echo(text, err=True)
+        _print(report, form)
+    elif report.text():
+        click.echo(report.text(), err=True)
     return outcome
 
 
-def _print_report(report: Report, form: str) -> None:
+def _print(report: Report, form: str) -> None:
     if form == "turtle":
         click.echo(report.turtle, nl=False)
     else:

@@ -89,6 +89,9 @@ class Draft:
         yield from self.added
         yield from self.fresh
 
+    def adds(self, quad: ox.Quad) -> bool:
+        return quad in self.added or quad in self.fresh
+
     @property
     def changed_graphs(self) -> set[str]:
         fresh = {g.value for g in self.fresh.named_graphs()}

@@ -165,12 +165,13 @@ def _judge(draft: Draft, content: Content, documents: Iterable[Document], progre
     """Derive what follows from the changes, and validate them."""
     from kg.reasoning import derive
     from kg.validation import validate
-    from kg.view import overrule
+    from kg.view import View, overrule
 
     progress("deriving")
     derive(draft)
-    swayed = overrule(draft)
-    return validate(draft, content.shapes, documents, progress, swayed=swayed)
+    view = View(draft.facts)
+    swayed = overrule(draft, view)
+    return validate(draft, content.shapes, documents, progress, view=view, swayed=swayed)
 
 
 def _graph_name(graph: str) -> ox.NamedNode | ox.DefaultGraph:

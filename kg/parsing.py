@@ -30,8 +30,10 @@ MAX_BYTES = 256 * 1024 * 1024
 MAX_UNPACKED = 4 * 1024 * 1024 * 1024
 _SLUG = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*\Z")
 _POSITION = re.compile(r"\AParser error (?:at|between) line (\d+)[^:]*: ")
-#: Bytes looked through at a time.
+#: Bytes that are hashed at a time.
 _BLOCK = 1 << 20
+#: Levels of nested XML elements.
+_DEEPEST = 500
 
 Triple = tuple[str, str, str]
 
@@ -110,7 +112,8 @@ class Document:
 
     def numbered(self) -> Iterator[tuple[int, ox.Quad]]:
         """The quads with the lines that they end on (from 1)."""
-        self._refuse_doctype()
+        if self.format.name == "rdfxml":
+            self._screen_xml()
         graph = ox.NamedNode(self.graph) if self.graph else ox.DefaultGraph()
         nodes = _Skolem(self.graph + self.salt)
         try:
@@ -146,18 +149,36 @@ class Document:
                 file.seek(0)
             yield file
 
-    def _refuse_doctype(self) -> None:
-        # Entity declarations let a few bytes grow to gigabytes, or name local files.
-        if self.format.name != "rdfxml":
-            return
-        with self._open() as file:
-            tail = b""
-            while block := file.read(_BLOCK):
-                tail += block.replace(b"\0", b"").upper()
-                if b"<!DOCTYPE" in tail:
-                    hint = "Write the names out instead of entities."
-                    raise BadData("A DOCTYPE is not allowed.", hint, file=self.name)
-                tail = tail[-len(b"<!DOCTYPE") :]
+    def _screen_xml(self) -> None:
+        """Refuse what would exhaust the parser: entities, with which a few bytes grow to gigabytes or name local files,
+        and elements nested so deep that its time grows with the square."""
+        from xml.parsers import expat
+
+        depth = 0
+
+        def refuse_doctype(*_: object) -> None:
+            raise BadData("A DOCTYPE is not allowed.", "Write the names out instead of entities.", file=self.name)
+
+        def start(*_: object) -> None:
+            nonlocal depth
+            depth += 1
+            if depth > _DEEPEST:
+                line = parser.CurrentLineNumber
+                raise BadData(f"More than {_DEEPEST} elements are nested.", "Flatten it.", file=self.name, line=line)
+
+        def end(*_: object) -> None:
+            nonlocal depth
+            depth -= 1
+
+        parser = expat.ParserCreate()
+        parser.StartDoctypeDeclHandler = refuse_doctype
+        parser.StartElementHandler, parser.EndElementHandler = start, end
+        try:
+            with self._open() as file:
+                parser.ParseFile(file)
+        except expat.ExpatError as error:
+            reason = expat.errors.messages[error.code]
+            raise BadData(f"The XML does not parse: {reason}.", file=self.name, line=error.lineno) from None
 
 
 def source_iri(slug: str) -> str:

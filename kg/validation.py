@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kg.draft import Draft
 
 _SH = PREFIXES["sh"]
+_TYPE = ox.NamedNode(RDF_TYPE)
 _NAMED_GRAPH = ox.NamedNode("http://www.w3.org/ns/sparql-service-description#NamedGraph")
 _SUBCLASS = PREFIXES["rdfs"] + "subClassOf"
 #: Nodes between two words on progress.
@@ -51,16 +52,18 @@ def validate(
     documents: Iterable[Document] = (),
     progress: Callable[[str, int, int], None] = lambda step, done, total: None,
     *,
+    view: View | None = None,
     swayed: Set[Term] = frozenset(),
 ) -> Report:
-    """Judge the changes of a draft. `documents` are the files they came from, for file and line in the report;
-    `swayed` are nodes of which nothing new is said, but another source may prevail.
+    """Judge the changes of a draft. `documents` are the files they came from, for file and line in the report; `view`
+    is one of the draft, if there is one; `swayed` are nodes of which nothing new is said, but another source may
+    prevail.
 
     Every result of pySHACL over the whole graph is either in the report or on a node that the changes do not concern.
     """
-    view, screened = View(draft.facts), screen(tuple(shapes))
+    view, screened = view or View(draft.facts), screen(tuple(shapes))
     findings: dict[Finding, None] = {}
-    affected = _affected(draft, view, screened.reach) | swayed
+    affected = _affected(draft, view, screened.reach) | dict.fromkeys(swayed)
     changed = draft.changed_graphs - DERIVED_GRAPHS
     done = 0
     for graphs, nodes in _batches(view, changed, affected):
@@ -81,7 +84,7 @@ def validate(
         results = _run(data, shapes_graph)
         findings.update(dict.fromkeys(_findings(results, shapes_graph, flagged | unnamed)))
     ordered = sorted(findings, key=lambda f: (f.focus, f.path, f.message, f.value, f.constraint, f.shape, f.severity))
-    return Report(locate(ordered, view, changed, documents), _contradictions(view, draft))
+    return Report(locate(ordered, view, changed, documents), _contradictions(view, draft, affected))
 
 
 class _Scene:
@@ -90,7 +93,8 @@ class _Scene:
     def __init__(self, view: View, own: set[str]) -> None:
         self.view, self._own = view, own
         self._described: dict[Term, dict[str, dict[Term, None]]] = {}
-        self._classes: dict[tuple[Term, ...], frozenset[str]] = {}
+        self._classes: dict[Term, frozenset[str]] = {}
+        self._hierarchy: dict[tuple[ox.NamedNode, ...], frozenset[str]] = {}
 
     def _describe(self, node: Term) -> dict[str, dict[Term, None]]:
         found = self._described.get(node)
@@ -120,10 +124,24 @@ class _Scene:
         return list(dict.fromkeys(pointing))
 
     def classes(self, node: Term) -> frozenset[str]:
-        kinds = tuple(self._describe(node).get(RDF_TYPE, ()))
-        if kinds not in self._classes:
-            self._classes[kinds] = frozenset(self._superclasses(k for k in kinds if isinstance(k, ox.NamedNode)))
-        return self._classes[kinds]
+        found = self._classes.get(node)
+        if found is None:
+            if len(self._classes) >= _REMEMBERED:
+                self._classes.clear()
+            found = self._classes[node] = self._above(tuple(self._kinds(node)))
+        return found
+
+    def _kinds(self, node: Term) -> Iterator[ox.NamedNode]:
+        """The classes that a node is said to be of, without looking at all that is said of it."""
+        if isinstance(node, ox.NamedNode):
+            for quad in self.view.facts.quads_for_pattern(node, _TYPE, None, None):
+                if is_stated(quad) and isinstance(quad.object, ox.NamedNode):
+                    yield quad.object
+
+    def _above(self, kinds: tuple[ox.NamedNode, ...]) -> frozenset[str]:
+        if kinds not in self._hierarchy:
+            self._hierarchy[kinds] = frozenset(self._superclasses(kinds))
+        return self._hierarchy[kinds]
 
     def _superclasses(self, kinds: Iterable[ox.NamedNode]) -> Iterator[str]:
         """The classes and all above them."""
@@ -137,19 +155,22 @@ class _Scene:
                 yield kind.value
 
 
-def _affected(draft: Draft, view: View, reach: Reach) -> set[Term]:
-    """Nodes whose verdict the changes can turn: the subjects of changed triples, and whoever looks at those triples."""
+def _affected(draft: Draft, view: View, reach: Reach) -> dict[Term, None]:
+    """Nodes whose verdict the changes can turn: the subjects of changed triples, and whoever looks at those triples.
+
+    They are in the order of the changes: what stands near in a file is looked at together.
+    """
     ground = _Ground(draft.store, view.functional)
-    nodes: set[Term] = set()
+    nodes: dict[Term, None] = {}
     for quad in chain(draft.removed, draft.additions()):
         if quad.graph_name in DERIVED:
             continue
-        nodes.add(quad.subject)
-        nodes.update(reach.concerned(quad, ground))
+        nodes[quad.subject] = None
+        nodes.update(dict.fromkeys(reach.concerned(quad, ground)))
         if reach.everywhere:
-            nodes.add(quad.object)
+            nodes[quad.object] = None
     if reach.everywhere:
-        nodes.update(q.subject for q in view.merged(None, None, None))
+        nodes.update((q.subject, None) for q in view.merged(None, None, None))
     return nodes
 
 
@@ -192,7 +213,7 @@ class _Ground:
         return self._incoming[1]
 
 
-def _batches(view: View, changed: set[str], affected: set[Term]) -> Iterator[tuple[set[str], Iterable[Term]]]:
+def _batches(view: View, changed: set[str], affected: dict[Term, None]) -> Iterator[tuple[set[str], Collection[Term]]]:
     """Share the changed sources out so that those in one batch agree on every functional property.
 
     Affected nodes that no changed source describes are judged in the first batch, in the prevailing view.
@@ -201,9 +222,8 @@ def _batches(view: View, changed: set[str], affected: set[Term]) -> Iterator[tup
     for node in affected:
         disputed = view.disputed(node) if isinstance(node, ox.NamedNode) else {}
         for predicate, sources in disputed.items():
-            for graph, values in sources.items():
-                if graph in changed:
-                    stated[graph][str(node), predicate.value] = frozenset(values)
+            for graph in sources.keys() & changed:
+                stated[graph][str(node), predicate.value] = frozenset(sources[graph])
     batches: list[tuple[set[str], dict[tuple[str, str], frozenset[Any]]]] = [(changed - stated.keys(), {})]
     for graph in sorted(stated):
         for graphs, said in batches:
@@ -213,16 +233,20 @@ def _batches(view: View, changed: set[str], affected: set[Term]) -> Iterator[tup
                 break
         else:
             batches.append(({graph}, dict(stated[graph])))
-    if len(batches) == 1:
-        yield batches[0][0], affected
-        return
-    for number, (graphs, _) in enumerate(batches):
-        yield graphs, [n for n in affected if _belongs(view, n, graphs, changed, first=number == 0)]
+    first, *others = (graphs for graphs, _ in batches)
+    later = [(graphs, {n: None for g in graphs for n in _described(view, g) if n in affected}) for graphs in others]
+    apart = {n for _, nodes in later for n in nodes if not _sources(view, n) & first}
+    yield first, [n for n in affected if n not in apart] if apart else affected
+    yield from later
 
 
-def _belongs(view: View, node: Term, graphs: set[str], changed: set[str], *, first: bool) -> bool:
-    by = {q.graph_name.value for q in view.quads(node)} & changed if isinstance(node, ox.NamedNode) else set()  # type: ignore[union-attr]
-    return bool(by & graphs) if by else first
+def _described(view: View, graph: str) -> Iterator[Term]:
+    return (q.subject for q in view.facts.quads_for_pattern(None, None, None, ox.NamedNode(graph)))
+
+
+def _sources(view: View, node: Term) -> set[str]:
+    quads = view.quads(node) if isinstance(node, ox.NamedNode) else ()
+    return {getattr(q.graph_name, "value", "") for q in quads}
 
 
 def _data_graph(scene: _Scene, focus: set[Term], reach: Reach) -> rdflib.Graph:
@@ -358,17 +382,18 @@ def _written(term: Any) -> str:
     return str(ox.Literal(str(term), datatype=None if term.datatype is None else ox.NamedNode(term.datatype)))
 
 
-def _contradictions(view: View, draft: Draft) -> list[Contradiction]:
+def _contradictions(view: View, draft: Draft, affected: Iterable[Term]) -> list[Contradiction]:
     """Where a changed source gives another value for a functional property than some other source."""
     found: dict[Contradiction, None] = {}
     changed = draft.changed_graphs
-    stated = {(q.subject, q.predicate) for q in draft.additions() if q.predicate.value in view.functional}
-    for subject, predicate in stated:
-        if not isinstance(subject, ox.NamedNode) or predicate not in view.disputed(subject):
+    for subject in affected:
+        if not isinstance(subject, ox.NamedNode):
             continue
-        quads = [q for q in view.quads(subject) if q.predicate == predicate]
-        for a in quads:
-            for b in quads:
+        for predicate in view.disputed(subject):
+            quads = [q for q in view.quads(subject) if q.predicate == predicate]
+            if not any(draft.adds(q) for q in quads):
+                continue
+            for a, b in permutations(quads, 2):
                 one, other = a.graph_name.value, b.graph_name.value  # type: ignore[union-attr]
                 if a.object == b.object or one == other or one not in changed or (other in changed and other < one):
                     continue
