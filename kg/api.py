@@ -26,7 +26,8 @@ from kg.errors import (
 )
 from kg.evaluation import Question
 from kg.graph import Graph
-from kg.incoming import read_body, read_form, read_iri, read_seconds, read_text, wants_page
+from kg.incoming import read_body, read_flag, read_iri, read_protocol, read_seconds, wants_page
+from kg.operations import Using
 from kg.pages import Pages, check_names
 from kg.parsing import MAX_BYTES
 from kg.rates import Inquiry
@@ -127,18 +128,7 @@ def _sparql_routes(app: FastAPI) -> None:
         openapi_extra={"requestBody": _QUERY_BODY},
     )
     async def sparql_post(request: Request) -> Response:
-        media = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        fields = [*request.query_params.multi_items()]
-        if media == "application/x-www-form-urlencoded":
-            fields += read_form(await read_body(request, _MAX_QUERY_BYTES))
-        elif media == "application/sparql-query":
-            fields.append(("query", read_text(await read_body(request, _MAX_QUERY_BYTES))))
-        else:
-            raise UnsupportedMedia(
-                f"A query cannot be read from {media or 'a body without Content-Type'}.",
-                "Send application/x-www-form-urlencoded or application/sparql-query.",
-            )
-        given = {key: [v for k, v in fields if k == key] for key in dict(fields)}
+        given = await read_protocol(request, "query", _MAX_QUERY_BYTES)
         return await _answer(
             request,
             given.get("query", []),
@@ -147,6 +137,25 @@ def _sparql_routes(app: FastAPI) -> None:
             given.get("format", [""])[-1],
             read_seconds(given.get("timeout", [""])[-1]),
         )
+
+    @app.post(
+        "/update",
+        tags=["SPARQL"],
+        summary="Change facts by SPARQL Update, if what comes of it conforms (SPARQL 1.1 Protocol)",
+        openapi_extra={"requestBody": _UPDATE_BODY},
+    )
+    async def update(request: Request, graph: Writer) -> Response:
+        given = await read_protocol(request, "update", _MAX_QUERY_BYTES)
+        texts = given.get("update", [])
+        if len(texts) != 1:
+            raise BadRequest(f"There are {len(texts)} updates in the request.", "Give exactly one as `update`.")
+        default, named = (
+            tuple(map(read_iri, given.get(name, []))) for name in ("using-graph-uri", "using-named-graph-uri")
+        )
+        dry_run = read_flag("dry-run", given.get("dry-run", [""])[-1])
+        # A source must not get names that depend on where a server happens to run.
+        base = str(request.url.replace(query="")) if graph.bare else ""
+        return JSONResponse(await graph.update(texts[0], Using(default, named), base=base, dry_run=dry_run))
 
 
 async def _answer(
@@ -212,6 +221,23 @@ _QUERY_BODY = {
         "application/sparql-query": _TEXT,
         "application/x-www-form-urlencoded": {
             "schema": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
+        },
+    },
+}
+_GRAPHS = {"type": "array", "items": {"type": "string"}}
+_UPDATE_FIELDS = {
+    "update": {"type": "string", "description": "One update; writes name their source by GRAPH or WITH."},
+    "using-graph-uri": {**_GRAPHS, "description": "Graphs whose merge the patterns see."},
+    "using-named-graph-uri": {**_GRAPHS, "description": "Graphs that GRAPH sees."},
+    "dry-run": {"type": "boolean", "description": "Check everything, change nothing."},
+}
+_UPDATE_BODY = {
+    "required": True,
+    "description": "The update as it is, with the other parameters in the URL; or all of them as a form.",
+    "content": {
+        "application/sparql-update": _TEXT,
+        "application/x-www-form-urlencoded": {
+            "schema": {"type": "object", "properties": _UPDATE_FIELDS, "required": ["update"]}
         },
     },
 }

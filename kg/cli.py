@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
@@ -21,6 +21,7 @@ from kg.console import (
     progress_bar,
     read_with,
     reporting,
+    write_with,
 )
 from kg.errors import BadRequest, ParleyError, Refused
 from kg.settings import Settings
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from kg.parsing import Document
     from kg.store import Versions
 
-T = TypeVar("T")
 _ROW_FORMATS = [f.name for f in (*formats.ROWS, *formats.GRAPHS)]
 
 
@@ -114,12 +114,41 @@ def load(
         _tell(outcome, dry_run)
 
 
-def _tell(outcome: Outcome, dry_run: bool) -> None:
+def _tell(outcome: Outcome, dry_run: bool, idle: str = "Nothing to do: the graph holds all this.") -> None:
     if outcome.record:
         record = outcome.record
         click.echo(f"Version {record.version}: {record.added:,} added, {record.removed:,} removed.")
     else:
-        click.echo("The facts conform. Nothing was changed." if dry_run else "Nothing to do: the graph holds all this.")
+        click.echo("The facts conform. Nothing was changed." if dry_run else idle)
+
+
+@main.command()
+@click.argument("text", required=False)
+@click.option(
+    "--file", "-f", "file", type=click.File("r", encoding="utf-8"), help="Read the update from a file (- for stdin)."
+)
+@click.option("--message", default="", help="Why, for the history.")
+@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
+@_report_format
+@click.pass_obj
+def update(settings: Settings, text: str | None, file: IO[str] | None, message: str, dry_run: bool, form: str) -> None:
+    """Change facts by SPARQL Update: all operations, or nothing if one fact would not conform.
+
+    What is written names its source, by GRAPH source:NAME { ... } or WITH source:NAME; patterns see the whole graph.
+    The prefixes of Parley need no declaration.
+
+    Example: kg update "DELETE WHERE { GRAPH source:my-notes { ?s ?p ?o } }"
+    """
+    request = {"job": "update", "text": _one_text("update", text, file), "message": message, "dry_run": dry_run}
+    outcome = write_with(settings, request, form)
+    if form == "text":
+        _tell(outcome, dry_run, "Nothing to do: the graph stays as it is.")
+
+
+def _one_text(what: str, text: str | None, file: IO[str] | None) -> str:
+    if (text is None) == (file is None):
+        raise click.UsageError(f"Give the {what} as an argument, or in a file with --file.")
+    return text if text is not None else cast("IO[str]", file).read()
 
 
 @main.command()
@@ -217,11 +246,9 @@ def query(settings: Settings, text: str | None, file: IO[str] | None, form: str 
 
     Example: kg query "SELECT ?label { ?t a trade:Tariff ; rdfs:label ?label }"
     """
-    if (text is None) == (file is None):
-        raise click.UsageError("Give the query as an argument, or in a file with --file.")
     from kg.evaluation import Question
 
-    print_answer(settings, Question(text if text is not None else cast("IO[str]", file).read()), form)
+    print_answer(settings, Question(_one_text("query", text, file)), form)
 
 
 @main.command()

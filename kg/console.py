@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -89,12 +89,9 @@ def load_files(
     message: str = "",
     dry_run: bool = False,
 ) -> Outcome:
-    """Load files in a process of its own, which foreign text may exhaust without harm, and print the report."""
-    from kg.loading import Outcome
+    """Load files and print the report."""
     from kg.parsing import Document
-    from kg.records import Record
     from kg.terms import expand
-    from kg.wire import ask_once, rebuild_report
 
     iri = None if graph is None else expand(graph)
     if graph is not None and iri is None:
@@ -109,6 +106,15 @@ def load_files(
         "message": message,
         "dry_run": dry_run,
     }
+    return write_with(settings, request, form)
+
+
+def write_with(settings: Settings, request: dict[str, Any], form: str) -> Outcome:
+    """Have a process of its own, which foreign text may exhaust without harm, write; and print its report."""
+    from kg.loading import Outcome
+    from kg.records import Record
+    from kg.wire import ask_once, rebuild_report
+
     versions = open_versions(settings)
     with reporting(form), progress_bar() as step:
         answer = ask_once(versions.home, settings.memory, request, step)

@@ -13,6 +13,7 @@ from kg.engines import EndpointReader
 from kg.errors import Forbidden
 from kg.evaluation import Question
 from kg.formats import Format
+from kg.operations import Using
 from kg.pool import Answer, Pool
 from kg.questions import Questions
 from kg.rates import Inquiry
@@ -40,6 +41,7 @@ class Graph(Protocol):
     async def rate(self, inquiry: Inquiry) -> dict[str, Any]: ...
     async def load(self, data: bytes, format: Format, graph: str, mode: str) -> dict[str, Any]: ...
     async def remove(self, graph: str) -> dict[str, Any]: ...
+    async def update(self, text: str, using: Using, *, base: str, dry_run: bool) -> dict[str, Any]: ...
 
 
 class EmbeddedGraph:
@@ -94,6 +96,10 @@ class EmbeddedGraph:
     async def remove(self, graph: str) -> dict[str, Any]:
         return await _json(await self._pool.write({"job": "remove", "graph": graph}))
 
+    async def update(self, text: str, using: Using, *, base: str, dry_run: bool) -> dict[str, Any]:
+        request = {"job": "update", "text": text, **asdict(using), "base": base, "dry_run": dry_run}
+        return await _json(await self._pool.write(request))
+
 
 class EndpointGraph:
     """Another SPARQL 1.1 endpoint, read only: questions, rates and queries over a graph that lives elsewhere."""
@@ -136,6 +142,9 @@ class EndpointGraph:
         raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
 
     async def remove(self, graph: str) -> dict[str, Any]:
+        raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
+
+    async def update(self, text: str, using: Using, *, base: str, dry_run: bool) -> dict[str, Any]:
         raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from kg import formats
-from kg.errors import BadRequest, TooLarge
+from kg.errors import BadRequest, TooLarge, UnsupportedMedia
 from kg.terms import expand
 
 
@@ -47,6 +47,33 @@ def read_text(body: bytes) -> str:
         return body.decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest("The body is not UTF-8.", "Send it as UTF-8.") from None
+
+
+def read_flag(name: str, text: str) -> bool:
+    if text not in ("", "true", "false"):
+        raise BadRequest(f"{name}={text!r} is neither true nor false.", f"Give {name}=true, or leave it out.")
+    return text == "true"
+
+
+async def read_protocol(request: Request, name: str, limit: int) -> dict[str, list[str]]:
+    """The parameters of a POST of the SPARQL protocol, from its URL and its form, or with its body as parameter `name`.
+
+    Raises:
+        BadRequest, TooLarge: the body cannot be read.
+        UnsupportedMedia: it is neither a form nor the text itself.
+    """
+    media = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    fields = [*request.query_params.multi_items()]
+    if media == "application/x-www-form-urlencoded":
+        fields += read_form(await read_body(request, limit))
+    elif media == f"application/sparql-{name}":
+        fields.append((name, read_text(await read_body(request, limit))))
+    else:
+        raise UnsupportedMedia(
+            f"No {name} can be read from {media or 'a body without Content-Type'}.",
+            f"Send application/x-www-form-urlencoded or application/sparql-{name}.",
+        )
+    return {key: [v for k, v in fields if k == key] for key in dict(fields)}
 
 
 def read_form(body: bytes) -> list[tuple[str, str]]:

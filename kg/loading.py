@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Literal, Protocol
 
 import pyoxigraph as ox
@@ -12,11 +13,13 @@ from kg.admission import Admission, vocabulary, writable
 from kg.content import Content
 from kg.draft import Draft
 from kg.errors import Refused
+from kg.operations import EVERYTHING, Using
 from kg.parsing import Document
 from kg.records import Record
 from kg.report import Report
 from kg.store import Versions
 from kg.terms import DERIVED_GRAPHS
+from kg.updating import apply_update
 
 Mode = Literal["replace", "merge"]
 
@@ -96,6 +99,35 @@ def remove(versions: Versions, graph: str, content: Content) -> Outcome:
     with versions.writing() as draft:
         draft.set_graph(_graph_name(graph), ())
         return _finish(versions, draft, content, (), f"Remove {graph}", False, _silent)
+
+
+def update(
+    versions: Versions,
+    text: str,
+    content: Content,
+    *,
+    using: Using = EVERYTHING,
+    base: str = "",
+    message: str = "",
+    dry_run: bool = False,
+    progress: Progress = _silent,
+) -> Outcome:
+    """Apply a SPARQL 1.1 update, all of its operations or none; see `apply_update`.
+
+    Raises:
+        BadQuery: the text is refused by the guard, or does not parse.
+        BadRequest: it writes to a graph that is not the user's.
+        BadData: it states an axiom, or uses a term that the ontology does not have.
+        Refused: what would be does not conform. The store is as before.
+    """
+    progress("updating")
+    with versions.writing() as draft:
+        apply_update(draft, text, bare=versions.bare, using=using, base=base)
+        if not versions.bare:
+            for _ in Admission(vocabulary(content)).admit((None, q) for q in sorted(draft.additions(), key=str)):
+                pass
+        said = message or f"Update: {shorten(text, 80, placeholder=' …')}"
+        return _finish(versions, draft, content, (), said, dry_run, progress)
 
 
 def ensure_content(versions: Versions, content: Content, progress: Progress = _silent) -> Outcome | None:

@@ -115,7 +115,7 @@ class Document:
         if self.format.name == "rdfxml":
             self._screen_xml()
         graph = ox.NamedNode(self.graph) if self.graph else ox.DefaultGraph()
-        nodes = _Skolem(self.graph + self.salt)
+        nodes = Skolem(self.graph + self.salt)
         try:
             with self._open() as file:
                 reader = _LineReader(file)
@@ -213,7 +213,7 @@ class _LineReader:
         return piece
 
 
-class _Skolem:
+class Skolem:
     """Replaces the blank nodes of one document by IRIs that depend on the graph and their order alone."""
 
     def __init__(self, graph: str) -> None:

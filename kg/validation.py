@@ -92,18 +92,14 @@ class _Scene:
 
     def __init__(self, view: View, own: set[str]) -> None:
         self.view, self._own = view, own
-        self._described: dict[Term, dict[str, dict[Term, None]]] = {}
-        self._classes: dict[Term, frozenset[str]] = {}
-        self._hierarchy: dict[tuple[ox.NamedNode, ...], frozenset[str]] = {}
+        self._describe = lru_cache(_REMEMBERED)(self._described)
+        above = lru_cache(_REMEMBERED)(lambda kinds: frozenset(self._superclasses(kinds)))
+        self._classes = lru_cache(10 * _REMEMBERED)(lambda node: above(tuple(self._kinds(node))))
 
-    def _describe(self, node: Term) -> dict[str, dict[Term, None]]:
-        found = self._described.get(node)
-        if found is None:
-            if len(self._described) >= _REMEMBERED:
-                self._described.clear()
-            found = self._described[node] = {}
-            for quad in self.view.description(node, self._own) if isinstance(node, ox.NamedNode) else ():
-                found.setdefault(quad.predicate.value, {})[quad.object] = None
+    def _described(self, node: Term) -> dict[str, dict[Term, None]]:
+        found: dict[str, dict[Term, None]] = {}
+        for quad in self.view.description(node, self._own) if isinstance(node, ox.NamedNode) else ():
+            found.setdefault(quad.predicate.value, {})[quad.object] = None
         return found
 
     def properties(self, node: Term) -> Iterable[str]:
@@ -124,12 +120,7 @@ class _Scene:
         return list(dict.fromkeys(pointing))
 
     def classes(self, node: Term) -> frozenset[str]:
-        found = self._classes.get(node)
-        if found is None:
-            if len(self._classes) >= _REMEMBERED:
-                self._classes.clear()
-            found = self._classes[node] = self._above(tuple(self._kinds(node)))
-        return found
+        return self._classes(node)
 
     def _kinds(self, node: Term) -> Iterator[ox.NamedNode]:
         """The classes that a node is said to be of, without looking at all that is said of it."""
@@ -137,11 +128,6 @@ class _Scene:
             for quad in self.view.facts.quads_for_pattern(node, _TYPE, None, None):
                 if is_stated(quad) and isinstance(quad.object, ox.NamedNode):
                     yield quad.object
-
-    def _above(self, kinds: tuple[ox.NamedNode, ...]) -> frozenset[str]:
-        if kinds not in self._hierarchy:
-            self._hierarchy[kinds] = frozenset(self._superclasses(kinds))
-        return self._hierarchy[kinds]
 
     def _superclasses(self, kinds: Iterable[ox.NamedNode]) -> Iterator[str]:
         """The classes and all above them."""

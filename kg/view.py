@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,8 @@ class View:
         functional = self.merged(None, RDF_TYPE, _FUNCTIONAL)
         self.functional = {q.subject.value for q in functional if isinstance(q.subject, ox.NamedNode)}
         self._ranks: dict[str, tuple[int, str]] = {}
-        self._quads: dict[ox.NamedNode, list[ox.Quad]] = {}
+        #: What the sources assert of a node: neither what Parley derived nor the merged copy.
+        self.quads = lru_cache(_REMEMBERED)(self._stated)
         #: Nodes that were looked at and found undisputed.
         self._agreed: set[ox.NamedNode] = set()
 
@@ -43,16 +45,10 @@ class View:
         name = None if predicate is None else ox.NamedNode(predicate)
         return self.facts.quads_for_pattern(subject, name, object, TOP)
 
-    def quads(self, subject: ox.NamedNode) -> list[ox.Quad]:
-        """What the sources assert of a node: neither what Parley derived nor the merged copy."""
-        found = self._quads.get(subject)
-        if found is None:
-            if len(self._quads) >= _REMEMBERED:
-                self._quads.clear()
-            # Not by `is_stated`: a bulk load comes here for each of its nodes.
-            quads = self.facts.quads_for_pattern(subject, None, None, None)
-            found = self._quads[subject] = [q for q in quads if q.graph_name not in NOT_STATED]
-        return found
+    def _stated(self, subject: ox.NamedNode) -> list[ox.Quad]:
+        # Not by `is_stated`: a bulk load comes here for each of its nodes.
+        quads = self.facts.quads_for_pattern(subject, None, None, None)
+        return [q for q in quads if q.graph_name not in NOT_STATED]
 
     def rank(self, source: str) -> tuple[int, str]:
         """What counts among sources: the precedence of its kind, then the day of issue; (0, "") if unknown."""

@@ -90,6 +90,7 @@ class Worker:
             "load": self._load,
             "files": self._files,
             "remove": self._remove,
+            "update": self._update,
         }
 
     def serve(self) -> None:
@@ -100,6 +101,7 @@ class Worker:
             except EOFError:
                 return
             self._body: _Body | None = None
+            self._wants_progress = bool(request.get("progress"))
             try:
                 self._jobs[request["job"]](request, documents)
             except Exception as error:
@@ -150,13 +152,10 @@ class Worker:
         self._tell(outcome)
 
     def _files(self, request: dict[str, Any], _: list[bytes]) -> None:
-        """Load the files that the command line names; the report comes with its graph."""
+        """Load the files that the command line names."""
         from kg.content import Content
         from kg.loading import load
         from kg.parsing import Document
-
-        def progress(step: str, done: int = 0, total: int = 0) -> None:
-            send(self._sock, json.dumps({"progress": [step, done, total]}).encode())
 
         outcome = load(
             self._versions,
@@ -165,12 +164,9 @@ class Worker:
             mode=request["mode"],
             message=request["message"],
             dry_run=request["dry_run"],
-            progress=progress,
+            progress=self._progress,
         )
-        record = None if outcome.record is None else asdict(outcome.record)
-        body = self._answer(version=self._versions.current())
-        body.write(json.dumps({"commit": record, "report": asdict(outcome.report)}, ensure_ascii=False).encode())
-        body.end()
+        self._tell(outcome, whole=True)
 
     def _remove(self, request: dict[str, Any], _: list[bytes]) -> None:
         from kg.content import Content
@@ -178,10 +174,33 @@ class Worker:
 
         self._tell(remove(self._versions, request["graph"], Content.shipped()))
 
-    def _tell(self, outcome: Any) -> None:
+    def _update(self, request: dict[str, Any], _: list[bytes]) -> None:
+        from kg.content import Content
+        from kg.loading import update
+        from kg.operations import Using
+
+        outcome = update(
+            self._versions,
+            request["text"],
+            Content.shipped(),
+            using=Using(tuple(request.get("default_graphs", ())), tuple(request.get("named_graphs", ()))),
+            base=request.get("base", ""),
+            message=request.get("message", ""),
+            dry_run=request["dry_run"],
+            progress=self._progress,
+        )
+        self._tell(outcome, whole=self._wants_progress)
+
+    def _progress(self, step: str, done: int = 0, total: int = 0) -> None:
+        if self._wants_progress:
+            send(self._sock, json.dumps({"progress": [step, done, total]}).encode())
+
+    def _tell(self, outcome: Any, *, whole: bool = False) -> None:
+        """Answer what came of a write; to the command line with the whole report, as it prints its graph too."""
         record = None if outcome.record is None else asdict(outcome.record)
+        report = asdict(outcome.report) if whole else outcome.report.as_dict()
         body = self._answer(version=self._versions.current())
-        body.write(json.dumps({"commit": record, "report": outcome.report.as_dict()}, ensure_ascii=False).encode())
+        body.write(json.dumps({"commit": record, "report": report}, ensure_ascii=False).encode())
         body.end()
 
 
