@@ -14,7 +14,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from functools import lru_cache, partial
-from itertools import chain, permutations
+from itertools import chain, islice, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +39,10 @@ _SH = PREFIXES["sh"]
 _TYPE = ox.NamedNode(RDF_TYPE)
 _NAMED_GRAPH = ox.NamedNode("http://www.w3.org/ns/sparql-service-description#NamedGraph")
 _SUBCLASS = PREFIXES["rdfs"] + "subClassOf"
-_NOTHING_FOUND = f"@prefix sh: <{_SH}> .\n\n[] a sh:ValidationReport ;\n    sh:conforms true .\n"
 #: Nodes between two words on progress.
 _STRIDE = 500
+#: Nodes that pySHACL is shown at once; each has all that it needs around it.
+_AT_ONCE = 10_000
 #: Nodes whose description is remembered.
 _REMEMBERED = 20_000
 _SEVERITY = {"Violation": "violation", "Warning": "warning", "Info": "info"}
@@ -64,31 +65,28 @@ def validate(
     """
     view, screened = view or View(draft.facts), screen(tuple(shapes))
     findings: dict[Finding, None] = {}
-    turtle: list[str] = []
     affected = _affected(draft, view, screened.reach) | dict.fromkeys(swayed)
     changed = draft.changed_graphs - DERIVED_GRAPHS
     done = 0
     for graphs, nodes in _batches(view, changed, affected):
         scene, unnamed = _Scene(view, graphs), _without_document(view, graphs)
-        flagged = set()
+        flagged: set[Term] = set()
         for node in nodes:
             if done % _STRIDE == 0:
                 progress("validating", done, len(affected))
             done += 1
             if not screened.passes(scene, node, scene.properties(node)):
                 flagged.add(node)
-        if not flagged | unnamed:
-            continue
-        data = _data_graph(scene, flagged, screened.reach)
-        for graph in unnamed:
-            data.add((_term(graph), _term(ox.NamedNode(RDF_TYPE)), _term(_NAMED_GRAPH)))
-        shapes_graph = _shapes_graph(tuple(shapes))
-        results = _run(data, shapes_graph)
-        _drop_others(results, flagged | unnamed)
-        turtle.append(results.serialize(format="turtle"))
-        findings.update(dict.fromkeys(_findings(results, shapes_graph)))
-    located = locate(findings, view, changed, documents)
-    return Report(located, _contradictions(view, draft, affected), "\n".join(turtle) or _NOTHING_FOUND)
+        judged = iter([*flagged, *unnamed])
+        while some := set(islice(judged, _AT_ONCE)):
+            data = _data_graph(scene, some - unnamed, screened.reach)
+            for graph in some & unnamed:
+                data.add((_term(graph), _term(_TYPE), _term(_NAMED_GRAPH)))
+            shapes_graph = _shapes_graph(tuple(shapes))
+            results = _run(data, shapes_graph)
+            findings.update(dict.fromkeys(_findings(results, shapes_graph, some)))
+    ordered = sorted(findings, key=lambda f: (f.focus, f.path, f.message, f.value, f.constraint, f.shape, f.severity))
+    return Report(locate(ordered, view, changed, documents), _contradictions(view, draft, affected))
 
 
 class _Scene:
@@ -321,7 +319,7 @@ def _shapes_graph(files: tuple[Path, ...]) -> rdflib.Graph:
 
 def _run(data: rdflib.Graph, shapes: rdflib.Graph) -> rdflib.Graph:
     # Not with pySHACL's focus_nodes: 0.40 applies that filter to nested shapes too, so that sh:not, sh:or and
-    # sh:qualifiedValueShape pass or fail wrongly. Results of nodes that are only neighbours are dropped afterwards.
+    # sh:qualifiedValueShape pass or fail wrongly. Results of nodes that are only neighbours are passed over afterwards.
     import pyshacl
     import rdflib
 
@@ -331,26 +329,12 @@ def _run(data: rdflib.Graph, shapes: rdflib.Graph) -> rdflib.Graph:
     return results
 
 
-def _drop_others(results: rdflib.Graph, focus: Set[Term]) -> None:
-    """Take the results of nodes that are not in focus out of a report."""
+def _findings(results: rdflib.Graph, shapes: rdflib.Graph, focus: Set[Term]) -> Iterator[Finding]:
+    """The results of the nodes in focus, in any order."""
     import rdflib
 
     sh = rdflib.Namespace(_SH)
     wanted = {_term(node) for node in focus}
-    report = next(results.subjects(rdflib.RDF.type, sh.ValidationReport))
-    for result in list(results.objects(report, sh.result)):
-        if results.value(result, sh.focusNode) not in wanted:
-            results.remove((report, sh.result, result))
-            results.remove((result, None, None))
-    violations = list(results.subjects(sh.resultSeverity, sh.Violation))
-    results.remove((report, sh.conforms, None))
-    results.add((report, sh.conforms, rdflib.Literal(not violations)))
-
-
-def _findings(results: rdflib.Graph, shapes: rdflib.Graph) -> Iterator[Finding]:
-    import rdflib
-
-    sh = rdflib.Namespace(_SH)
 
     def text(node: Any, predicate: Any) -> str:
         value = results.value(node, predicate)
@@ -362,19 +346,31 @@ def _findings(results: rdflib.Graph, shapes: rdflib.Graph) -> Iterator[Finding]:
             shape = outer
         return "" if shape is None else str(shape)
 
-    top = results.objects(None, sh.result)
-    for node in sorted(top, key=lambda n: (text(n, sh.focusNode), text(n, sh.resultPath), text(n, sh.resultMessage))):
+    for node in results.objects(None, sh.result):
+        if results.value(node, sh.focusNode) not in wanted:
+            continue
         value, path = results.value(node, sh.value), results.value(node, sh.resultPath)
         inverse = results.value(path, sh.inversePath) if isinstance(path, rdflib.BNode) else None
         yield Finding(
             severity=_SEVERITY.get(text(node, sh.resultSeverity).removeprefix(_SH), "violation"),
             focus=text(node, sh.focusNode),
             path=f"^{inverse}" if inverse is not None else "" if path is None else str(path),
-            value="" if value is None else value.n3(),
+            value="" if value is None else _written(value),
             message=text(node, sh.resultMessage),
             constraint=text(node, sh.sourceConstraintComponent).removeprefix(_SH),
             shape=_owner(results.value(node, sh.sourceShape)),
         )
+
+
+def _written(term: Any) -> str:
+    """A term of rdflib in N-Triples, on one line; its own n3() breaks a literal with line breaks into several."""
+    import rdflib
+
+    if not isinstance(term, rdflib.Literal):
+        return str(term.n3())
+    if term.language:
+        return str(ox.Literal(str(term), language=term.language))
+    return str(ox.Literal(str(term), datatype=None if term.datatype is None else ox.NamedNode(term.datatype)))
 
 
 def _contradictions(view: View, draft: Draft, affected: Iterable[Term]) -> list[Contradiction]:
@@ -396,4 +392,4 @@ def _contradictions(view: View, draft: Draft, affected: Iterable[Term]) -> list[
                 found[
                     Contradiction(subject.value, predicate.value, str(a.object), one, str(b.object), other, prevails)
                 ] = None
-    return sorted(found, key=lambda c: (c.subject, c.property, c.value, c.other_value))
+    return sorted(found, key=lambda c: (c.subject, c.property, c.value, c.other_value, c.source, c.other_source))
