@@ -9,8 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 #: The command of the package under test and of its peer, beside the interpreter that runs the measurement.
@@ -26,6 +27,31 @@ def median_seconds(work: Callable[[], object], runs: int) -> float:
         work()
         times.append(time.perf_counter() - begin)
     return statistics.median(times)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One whole process: its wall time, the peak memory of the largest process it started, and its last line."""
+
+    seconds: float
+    megabytes: float
+    said: str
+
+
+def measured(command: Sequence[str | Path], environment: dict[str, str]) -> Run:
+    """Run a command to its end. Raises: RuntimeError if it fails."""
+    watch = [sys.executable, "-m", "bench.watch", *command]
+    done = subprocess.run(watch, env=environment, check=False, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr[-2000:]}")
+    seconds, megabytes = lines[-1].split()
+    return Run(float(seconds), float(megabytes), lines[-2] if len(lines) > 1 else "")
+
+
+def python(peer: str, facts: Path) -> Run:
+    """One of `bench.peers`."""
+    return measured([sys.executable, "-m", "bench.peers", peer, facts], dict(os.environ))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kg.engines import Reader
     from kg.evaluation import Question
     from kg.loading import Outcome, Progress
-    from kg.parsing import Document
+    from kg.report import Report
     from kg.store import Versions
 
 T = TypeVar("T")
@@ -108,35 +108,55 @@ def progress_bar() -> Iterator[Progress]:
         yield lambda step, done=0, total=0: bar.update(task, description=step, completed=done, total=total or None)
 
 
-def read_documents(files: Sequence[Path], graph: str | None) -> list[Document]:
-    from kg.parsing import Document
-    from kg.terms import expand
-
-    iri = None
-    if graph is not None:
-        iri = expand(graph)
-        if iri is None:
-            raise BadRequest(f"--graph {graph!r} is no IRI.", "Give an absolute IRI or a name such as source:my-notes.")
-    return [Document.from_file(file, iri) for file in files]
-
-
-def load_documents(
-    versions: Versions,
-    documents: list[Document],
+def load_files(
+    settings: Settings,
+    files: Sequence[Path],
+    graph: str | None,
     form: str,
     *,
     merge: bool = False,
     message: str = "",
     dry_run: bool = False,
 ) -> Outcome:
-    from kg.content import Content
-    from kg.loading import load as run
+    """Load files, and those in folders, and print the report."""
+    from kg.parsing import Document, rdf_files
 
-    mode: Any = "merge" if merge else "replace"
-    content = Content.shipped()
-    return reported(
-        form, lambda step: run(versions, documents, content, mode=mode, message=message, dry_run=dry_run, progress=step)
-    )
+    iri = None if graph is None else read_iri("--graph", graph)
+    found = [file for path in files for file in rdf_files(path)]
+    for file in found:  # what is wrong with a name is said before a process is started
+        Document.from_file(file, iri)
+    request = {
+        "job": "files",
+        "paths": [str(file) for file in found],
+        "graph": iri,
+        "mode": "merge" if merge else "replace",
+        "message": message,
+        "dry_run": dry_run,
+    }
+    return write_with(settings, request, form)
+
+
+def write_with(settings: Settings, request: dict[str, Any], form: str) -> Outcome:
+    """Have a process of its own, which foreign text may exhaust without harm, write; and print its report."""
+    from kg.wire import ask_once, rebuild_outcome
+
+    versions = open_versions(settings)
+
+    def work(step: Progress) -> Outcome:
+        answer = ask_once(versions.home, settings.memory, request, step)
+        return rebuild_outcome(answer)
+
+    return reported(form, work)
+
+
+def read_iri(argument: str, text: str) -> str:
+    """The IRI of an argument. Raises: BadRequest."""
+    from kg.terms import expand
+
+    iri = expand(text)
+    if iri is None:
+        raise BadRequest(f"{argument} {text!r} is no IRI.", "Give an absolute IRI or a name such as source:my-notes.")
+    return iri
 
 
 def reported(form: str, work: Callable[[Progress], Outcome]) -> Outcome:
@@ -146,24 +166,30 @@ def reported(form: str, work: Callable[[Progress], Outcome]) -> Outcome:
             outcome = work(step)
     except Refused as error:
         if form != "text":
-            click.echo(error.report.turtle if form == "turtle" else json.dumps(error.report.as_dict(), indent=2))
+            _print(error.report, form)
         raise
     report = outcome.report
-    if form == "text":
-        if report.text():
-            click.echo(report.text(), err=True)
-    else:
-        click.echo(report.turtle if form == "turtle" else json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
+    if form != "text":
+        _print(report, form)
+    elif report.text():
+        click.echo(report.text(), err=True)
     return outcome
 
 
-def tell(outcome: Outcome, dry_run: bool) -> None:
+def _print(report: Report, form: str) -> None:
+    if form == "turtle":
+        click.echo(report.turtle, nl=False)
+    else:
+        click.echo(json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
+
+
+def tell(outcome: Outcome, dry_run: bool, idle: str = "Nothing to do: the graph holds all this.") -> None:
     """Say in a line what a commit did."""
     if outcome.record:
         record = outcome.record
         click.echo(f"Version {record.version}: {record.added:,} added, {record.removed:,} removed.")
     else:
-        click.echo("The facts conform. Nothing was changed." if dry_run else "Nothing to do: the graph holds all this.")
+        click.echo("The facts conform. Nothing was changed." if dry_run else idle)
 
 
 def read_with(settings: Settings, at: str | None, work: Callable[[Reader], T]) -> T:

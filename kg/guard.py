@@ -20,7 +20,8 @@ MAX_LENGTH: Final = 1_000_000
 MAX_TOKENS: Final = 60_000
 MAX_DEPTH: Final = 200
 
-_TOKEN = re.compile(
+#: The terminals of the grammar, each in the group of its kind; space is one of them, and `mark` any other sign.
+TERMINAL = re.compile(
     r"""
     (?P<space>\s+|\#[^\n\r]*)
   | (?P<iri><[^<>"{}|^`\\\x00-\x20]*>)
@@ -44,6 +45,8 @@ _DOT, _ESCAPED_DOT = re.compile(r"(?<!\\)\."), r"\\."
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 _QUERY_FORMS: Final = frozenset({"SELECT", "ASK", "CONSTRUCT", "DESCRIBE"})
 _UPDATE_FORMS: Final = frozenset({"INSERT", "DELETE", "LOAD", "CLEAR", "CREATE", "DROP", "COPY", "MOVE", "ADD", "WITH"})
+#: What an update that we take may begin with, for messages.
+UPDATE_WORDS: Final = "INSERT, DELETE, WITH, CLEAR, DROP, CREATE, COPY, MOVE or ADD"
 _REACHING_OUT: Final = {
     "SERVICE": "SERVICE calls other servers, which is not allowed here. Ask each endpoint on its own.",
     "LOAD": "LOAD fetches documents, which is not allowed here. Load a file with `kg load` or PUT /graphs.",
@@ -56,8 +59,7 @@ def check_query(text: str) -> str:
     Raises:
         BadQuery: the text is too large or too deep, reaches out of the store, or is no query.
     """
-    words = _words(text)
-    form = next((w for w in words if w in _QUERY_FORMS or w in _UPDATE_FORMS), "")
+    form = _form(text)
     if form in _UPDATE_FORMS:
         raise BadQuery(
             f"This is an update ({form}), not a query.", "A query begins with SELECT, ASK, CONSTRUCT or DESCRIBE."
@@ -67,13 +69,26 @@ def check_query(text: str) -> str:
     return form
 
 
+def check_update(text: str) -> None:
+    """Let an update through that may be taken apart.
+
+    Raises:
+        BadQuery: the text is too large or too deep, reaches out of the store, or is no update.
+    """
+    form = _form(text)
+    if form in _QUERY_FORMS:
+        raise BadQuery(f"This is a query ({form}), not an update.", f"An update begins with {UPDATE_WORDS}.")
+    if not form:
+        raise BadQuery("This is no SPARQL update.", f"It begins with {UPDATE_WORDS}, and a space after it.")
+
+
 def with_escaped_dots(text: str) -> str:
     """Write the dots inside local names as `\\.`, where a name has several, as in product:8703.23.01.
 
     The engine's parser ends a local name before its second dot, against the grammar, and takes the rest for a number
     or the end of the triple.
     """
-    return _TOKEN.sub(_escape_dots, text)
+    return TERMINAL.sub(_escape_dots, text)
 
 
 def _escape_dots(match: re.Match[str]) -> str:
@@ -84,13 +99,18 @@ def _escape_dots(match: re.Match[str]) -> str:
     return f"{prefix}:{_DOT.sub(_ESCAPED_DOT, inner)}{local[len(inner) :]}"
 
 
+def _form(text: str) -> str:
+    """The first word of the text that makes it a query or an update, empty if there is none."""
+    return next((word for word in _words(text) if word in _QUERY_FORMS or word in _UPDATE_FORMS), "")
+
+
 def _words(text: str) -> list[str]:
     """Check the text as written and with its codepoint escapes decoded; return its reserved words, upper case.
 
     Engines differ in whether `\\u0053ERVICE` is the word SERVICE, so neither reading may hold a forbidden one.
     """
     if len(text) > MAX_LENGTH:
-        raise BadQuery(f"The query has {len(text):,} characters.", f"Keep it under {MAX_LENGTH:,}.")
+        raise BadQuery(f"The text has {len(text):,} characters.", f"Keep it under {MAX_LENGTH:,}.")
     words = _scan(text)
     if "\\u" in text or "\\U" in text:
         _scan(_ESCAPE.sub(_decode, text))
@@ -106,14 +126,14 @@ def _scan(text: str) -> list[str]:
     words: list[str] = []
     nesting: list[str] = []
     tokens, previous = 0, ""
-    for match in _TOKEN.finditer(text):
+    for match in TERMINAL.finditer(text):
         kind, terminal = match.lastgroup, match[0]
         if kind == "space":
             continue
         tokens += 1
         if tokens > MAX_TOKENS:
             raise BadQuery(
-                f"The query has more than {MAX_TOKENS:,} tokens.", "Split it, or put the values into the graph."
+                f"The text has more than {MAX_TOKENS:,} tokens.", "Split it, or load the values from a file."
             )
         if kind == "word":
             words.append(terminal.upper())
@@ -143,7 +163,7 @@ def _nest(nesting: list[str], mark: str, following: str) -> None:
     if mark in ("(", "{", "[") or mark == following == "<":
         nesting.append(mark)
         if len(nesting) > MAX_DEPTH:
-            raise BadQuery(f"The query nests deeper than {MAX_DEPTH} levels.", "Flatten its groups and brackets.")
+            raise BadQuery(f"The text nests deeper than {MAX_DEPTH} levels.", "Flatten its groups and brackets.")
     elif mark in (")", "}", "]"):
         while nesting and nesting.pop() == "<":
             pass

@@ -30,8 +30,12 @@ MAX_BYTES = 256 * 1024 * 1024
 MAX_UNPACKED = 4 * 1024 * 1024 * 1024
 _SLUG = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*\Z")
 _POSITION = re.compile(r"\AParser error (?:at|between) line (\d+)[^:]*: ")
-#: Bytes looked through at a time.
+#: Bytes that are hashed at a time.
 _BLOCK = 1 << 20
+#: Levels of nested XML elements.
+_DEEPEST = 500
+#: The endings of RDF files, in words.
+_ENDINGS = ", ".join("." + e for f in (*formats.GRAPHS, *formats.DATASETS) for e in f.endings) + "; .gz may follow"
 
 Triple = tuple[str, str, str]
 
@@ -58,11 +62,10 @@ class Document:
             BadRequest: the file cannot be read, or its name makes no source name.
             UnsupportedMedia: the ending is not that of an RDF format.
         """
-        plain = path.with_suffix("") if path.suffix == ".gz" else path
+        plain = _unpacked(path)
         form = formats.by_ending(plain.name)
         if form is None:
-            endings = ", ".join("." + e for f in (*formats.GRAPHS, *formats.DATASETS) for e in f.endings)
-            raise UnsupportedMedia(f"{path} has no ending of an RDF format.", f"Use one of: {endings}; .gz may follow.")
+            raise UnsupportedMedia(f"{path} has no ending of an RDF format.", f"Use one of: {_ENDINGS}.")
         try:
             with path.open("rb"):
                 pass
@@ -110,9 +113,10 @@ class Document:
 
     def numbered(self) -> Iterator[tuple[int, ox.Quad]]:
         """The quads with the lines that they end on (from 1)."""
-        self._refuse_doctype()
+        if self.format.name == "rdfxml":
+            self._screen_xml()
         graph = ox.NamedNode(self.graph) if self.graph else ox.DefaultGraph()
-        nodes = _Skolem(self.graph + self.salt)
+        nodes = Skolem(self.graph + self.salt)
         try:
             with self._open() as file:
                 reader = _LineReader(file)
@@ -146,18 +150,58 @@ class Document:
                 file.seek(0)
             yield file
 
-    def _refuse_doctype(self) -> None:
-        # Entity declarations let a few bytes grow to gigabytes, or name local files.
-        if self.format.name != "rdfxml":
-            return
-        with self._open() as file:
-            tail = b""
-            while block := file.read(_BLOCK):
-                tail += block.replace(b"\0", b"").upper()
-                if b"<!DOCTYPE" in tail:
-                    hint = "Write the names out instead of entities."
-                    raise BadData("A DOCTYPE is not allowed.", hint, file=self.name)
-                tail = tail[-len(b"<!DOCTYPE") :]
+    def _screen_xml(self) -> None:
+        """Refuse what would exhaust the parser: entities, with which a few bytes grow to gigabytes or name local files,
+        and elements nested so deep that its time grows with the square."""
+        from xml.parsers import expat
+
+        depth = 0
+
+        def refuse_doctype(*_: object) -> None:
+            raise BadData("A DOCTYPE is not allowed.", "Write the names out instead of entities.", file=self.name)
+
+        def start(*_: object) -> None:
+            nonlocal depth
+            depth += 1
+            if depth > _DEEPEST:
+                line = parser.CurrentLineNumber
+                raise BadData(f"More than {_DEEPEST} elements are nested.", "Flatten it.", file=self.name, line=line)
+
+        def end(*_: object) -> None:
+            nonlocal depth
+            depth -= 1
+
+        parser = expat.ParserCreate()
+        parser.StartDoctypeDeclHandler = refuse_doctype
+        parser.StartElementHandler, parser.EndElementHandler = start, end
+        try:
+            with self._open() as file:
+                parser.ParseFile(file)
+        except expat.ExpatError as error:
+            reason = expat.errors.messages[error.code]
+            raise BadData(f"The XML does not parse: {reason}.", file=self.name, line=error.lineno) from None
+
+
+def rdf_files(path: Path) -> list[Path]:
+    """The RDF files that a path stands for: a file for itself, a folder for all in it and below, sorted by path.
+
+    What is hidden (its name begins with a dot) does not count.
+
+    Raises:
+        BadRequest: the folder holds none.
+    """
+    if not path.is_dir():
+        return [path]
+    inside = (p for p in path.rglob("*") if not any(part.startswith(".") for part in p.relative_to(path).parts))
+    found = sorted(p for p in inside if formats.by_ending(_unpacked(p).name) and p.is_file())
+    if not found:
+        raise BadRequest(f"The folder {path} holds no RDF file.", f"Files count that end in {_ENDINGS}.")
+    return found
+
+
+def _unpacked(path: Path) -> Path:
+    """The path without the ending of a compressed file."""
+    return path.with_suffix("") if path.suffix == ".gz" else path
 
 
 def source_iri(slug: str) -> str:
@@ -192,7 +236,7 @@ class _LineReader:
         return piece
 
 
-class _Skolem:
+class Skolem:
     """Replaces the blank nodes of one document by IRIs that depend on the graph and their order alone."""
 
     def __init__(self, graph: str) -> None:

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
-import struct
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kg import errors
-from kg.errors import ParleyError, Refused, Stopped, TooMany
-from kg.report import Contradiction, Finding, Report
+from kg.errors import Stopped, TooMany
+from kg.wire import LENGTH, rebuild, start_worker
 
 #: Requests that may wait for a worker before the server says 429.
 MAX_WAITING = 100
 #: Seconds that a load may take; a query has its own, shorter deadline.
 LOAD_DEADLINE = 600.0
-_LENGTH = struct.Struct(">I")
 
 
 @dataclass
@@ -43,21 +36,12 @@ class _Process:
     _writer: asyncio.StreamWriter
 
     def __init__(self, home: Path, megabytes: int) -> None:
-        self._command = [sys.executable, "-m", "kg.worker"]
-        self._tail = [str(home), str(megabytes)]
+        self._home, self._megabytes = home, megabytes
 
     async def start(self) -> None:
         if hasattr(self, "_writer"):
             self._writer.close()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(
-                [*self._command, str(theirs.fileno()), *self._tail],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                # glibc would set aside half a gigabyte of addresses for its threads, out of the memory limit.
-                env={**os.environ, "MALLOC_ARENA_MAX": "1"},
-            )
+        self.process, ours = start_worker(self._home, self._megabytes)
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
 
     @property
@@ -66,13 +50,13 @@ class _Process:
 
     async def ask(self, request: dict[str, Any], documents: tuple[bytes, ...]) -> dict[str, Any]:
         for message in (json.dumps({**request, "documents": len(documents)}).encode(), *documents):
-            self._writer.write(_LENGTH.pack(len(message)) + message)
+            self._writer.write(LENGTH.pack(len(message)) + message)
             await self._writer.drain()
         head: dict[str, Any] = json.loads(await self.receive())
         return head
 
     async def receive(self) -> bytes:
-        size = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))[0]
+        size = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))[0]
         return await self._reader.readexactly(size) if size else b""
 
     async def kill(self) -> None:
@@ -149,7 +133,7 @@ class Pool:
         await anext(chunks)
         if "error" in head:
             await anext(chunks, b"")
-            raise _rebuild(head)
+            raise rebuild(head)
         return Answer(head, chunks)
 
     async def _chunks(
@@ -187,18 +171,4 @@ def _stopped(error: BaseException, limit: float) -> BaseException:
         return Stopped(f"Stopped after {limit:g} seconds.", "Ask for less at a time, with LIMIT or a narrower pattern.")
     if isinstance(error, EOFError | OSError):
         return Stopped("The work was too large for its process.", "Ask for less at a time.")
-    return error
-
-
-def _rebuild(head: dict[str, Any]) -> ParleyError:
-    """The error that a worker reported, as the same class."""
-    kind: type[ParleyError] = getattr(errors, head["error"], ParleyError)
-    fields = head["fields"]
-    if kind is Refused:
-        report = fields["report"]
-        findings = [Finding(**f) for f in report["findings"]]
-        contradictions = [Contradiction(**c) for c in report["contradictions"]]
-        return Refused(Report(findings, contradictions, report["turtle"]))
-    error = kind(head["message"], head["hint"])
-    vars(error).update(fields)
     return error

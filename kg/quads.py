@@ -12,6 +12,8 @@ from kg.terms import DERIVED_GRAPHS
 #: The default graph: in a store of Parley's the merged copy of all others.
 TOP = ox.DefaultGraph()
 DERIVED = frozenset(ox.NamedNode(iri) for iri in DERIVED_GRAPHS)
+#: Graphs that are no source.
+NOT_STATED = DERIVED | {TOP}
 
 Graph = ox.NamedNode | ox.DefaultGraph
 
@@ -24,7 +26,7 @@ class Facts(Protocol):
 
 def is_stated(quad: ox.Quad) -> bool:
     """Whether the quad is what a source says: neither derived nor of the merged copy."""
-    return isinstance(quad.graph_name, ox.NamedNode) and quad.graph_name not in DERIVED
+    return quad.graph_name not in NOT_STATED
 
 
 def count_stated(store: ox.Store, *, bare: bool) -> int:

@@ -235,19 +235,29 @@ class Versions:
 
     @contextmanager
     def writing(self) -> Iterator[Draft]:
-        """Hold the writer's lock and work on a copy of the current version; publish it or lose it."""
-        with locked(self.home / "locks" / "writer"):
-            self._sweep()
-            base = self.current()
-            path = self.home / "staging" / str(base + 1)
-            with self.reading(base) as (_, store):
-                store.backup(str(path))
-            with self._telling(base):
-                draft = Draft(self, base, path)
-                try:
-                    yield draft
-                finally:
-                    draft.discard()
+        """Hold the writer's lock and work on a copy of the current version; publish it or lose it.
+
+        Raises:
+            StoreFailure: the disk does not take it. The version before stays current.
+        """
+        try:
+            with locked(self.home / "locks" / "writer"):
+                self._sweep()
+                base = self.current()
+                path = self.home / "staging" / str(base + 1)
+                with self.reading(base) as (_, store):
+                    store.backup(str(path))
+                with self._telling(base):
+                    draft = Draft(self, base, path)
+                    try:
+                        yield draft
+                    finally:
+                        draft.discard()
+        except OSError as error:
+            raise StoreFailure(
+                f"{self.home} cannot be written to: {error.strerror or error}. Nothing was changed.",
+                "See that the disk has room and that the folder is yours.",
+            ) from None
 
     def _sweep(self) -> None:
         """Remove what a crashed writer left: staged copies, and versions beyond the current one."""

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Set
-from functools import lru_cache
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
+from functools import lru_cache, partial
+from itertools import chain, islice, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     from kg.draft import Draft
 
 _SH = PREFIXES["sh"]
+_TYPE = ox.NamedNode(RDF_TYPE)
 _NAMED_GRAPH = ox.NamedNode("http://www.w3.org/ns/sparql-service-description#NamedGraph")
 _SUBCLASS = PREFIXES["rdfs"] + "subClassOf"
-_NOTHING_FOUND = f"@prefix sh: <{_SH}> .\n\n[] a sh:ValidationReport ;\n    sh:conforms true .\n"
 #: Nodes between two words on progress.
 _STRIDE = 500
+#: Nodes that pySHACL is shown at once; each has all that it needs around it.
+_AT_ONCE = 10_000
 #: Nodes whose description is remembered.
 _REMEMBERED = 20_000
 _SEVERITY = {"Violation": "violation", "Warning": "warning", "Info": "info"}
@@ -52,59 +54,50 @@ def validate(
     documents: Iterable[Document] = (),
     progress: Callable[[str, int, int], None] = lambda step, done, total: None,
     *,
+    view: View | None = None,
     swayed: Set[Term] = frozenset(),
 ) -> Report:
-    """Judge the changes of a draft. `documents` are the files they came from, for file and line in the report;
-    `swayed` are nodes of which nothing new is said, but another source may prevail.
+    """Judge the changes of a draft. `documents` are the files they came from, for file and line in the report; `view`
+    is one of the draft, if there is one; `swayed` are nodes of which nothing new is said, but another source may
+    prevail.
 
     Every result of pySHACL over the whole graph is either in the report or on a node that the changes do not concern.
     """
-    view, screened = View(draft.facts), screen(tuple(shapes))
+    view, screened = view or View(draft.facts), screen(tuple(shapes))
     findings: dict[Finding, None] = {}
-    turtle: list[str] = []
-    affected = _affected(draft, view, screened.reach) | swayed
+    affected = _affected(draft, view, screened.reach) | dict.fromkeys(swayed)
     changed = draft.changed_graphs - DERIVED_GRAPHS
     done = 0
     for graphs, nodes in _batches(view, changed, affected):
         scene, unnamed = _Scene(view, graphs), _without_document(view, graphs)
-        flagged = set()
+        flagged: set[Term] = set()
         for node in nodes:
             if done % _STRIDE == 0:
                 progress("validating", done, len(affected))
             done += 1
             if not screened.passes(scene, node, scene.properties(node)):
                 flagged.add(node)
-        if not flagged | unnamed:
-            continue
-        data = _data_graph(scene, flagged, screened.reach)
-        for graph in unnamed:
-            data.add((_term(graph), _term(ox.NamedNode(RDF_TYPE)), _term(_NAMED_GRAPH)))
-        shapes_graph = _shapes_graph(tuple(shapes))
-        results = _run(data, shapes_graph)
-        _drop_others(results, flagged | unnamed)
-        turtle.append(results.serialize(format="turtle"))
-        findings.update(dict.fromkeys(_findings(results, shapes_graph)))
-    located = locate(findings, view, changed, documents)
-    return Report(located, _contradictions(view, draft), "\n".join(turtle) or _NOTHING_FOUND)
+        judged = iter([*flagged, *unnamed])
+        while some := set(islice(judged, _AT_ONCE)):
+            data = _data_graph(scene, some - unnamed, screened.reach)
+            for graph in some & unnamed:
+                data.add((_term(graph), _term(_TYPE), _term(_NAMED_GRAPH)))
+            shapes_graph = _shapes_graph(tuple(shapes))
+            results = _run(data, shapes_graph)
+            findings.update(dict.fromkeys(_findings(results, shapes_graph, some)))
+    ordered = sorted(findings, key=lambda f: (f.focus, f.path, f.message, f.value, f.constraint, f.shape, f.severity))
+    return Report(locate(ordered, view, changed, documents), _contradictions(view, draft, affected))
 
 
 class _Scene:
     """The facts as the sources of one batch see them."""
 
     def __init__(self, view: View, own: set[str]) -> None:
-        self.view, self._own = view, own
-        self._described: dict[Term, dict[str, dict[Term, None]]] = {}
-        self._classes: dict[tuple[Term, ...], frozenset[str]] = {}
-
-    def _describe(self, node: Term) -> dict[str, dict[Term, None]]:
-        found = self._described.get(node)
-        if found is None:
-            if len(self._described) >= _REMEMBERED:
-                self._described.clear()
-            found = self._described[node] = {}
-            for quad in self.view.description(node, self._own) if isinstance(node, ox.NamedNode) else ():
-                found.setdefault(quad.predicate.value, {})[quad.object] = None
-        return found
+        self.view = view
+        # Memories of functions, not of methods: those would keep the scene, and with it the store, open.
+        self._describe = lru_cache(_REMEMBERED)(partial(_described, view, own))
+        above = lru_cache(_REMEMBERED)(lambda kinds: frozenset(_superclasses(view, kinds)))
+        self._classes = lru_cache(10 * _REMEMBERED)(lambda node: above(tuple(_kinds(view, node))))
 
     def properties(self, node: Term) -> Iterable[str]:
         return self._describe(node)
@@ -116,6 +109,9 @@ class _Scene:
         pointing = {q.subject for q in self.view.merged(None, predicate, node)}
         return [subject for subject in pointing if node in self.values(subject, predicate)]
 
+    def classes(self, node: Term) -> frozenset[str]:
+        return self._classes(node)
+
     def edges(self, node: Term, predicate: str | None, *, inverse: bool) -> list[str]:
         """The predicate alone, or if it is None those that lead from (or, inverse, to) the node."""
         if predicate is not None:
@@ -123,37 +119,49 @@ class _Scene:
         pointing = (q.predicate.value for q in self.view.merged(None, None, node)) if inverse else self.properties(node)
         return list(dict.fromkeys(pointing))
 
-    def classes(self, node: Term) -> frozenset[str]:
-        kinds = tuple(self._describe(node).get(RDF_TYPE, ()))
-        if kinds not in self._classes:
-            self._classes[kinds] = frozenset(self._superclasses(k for k in kinds if isinstance(k, ox.NamedNode)))
-        return self._classes[kinds]
 
-    def _superclasses(self, kinds: Iterable[ox.NamedNode]) -> Iterator[str]:
-        """The classes and all above them."""
-        seen, queue = set[ox.NamedNode](), list(kinds)
-        while queue:
-            kind = queue.pop()
-            if kind not in seen:
-                seen.add(kind)
-                above = self.view.merged(kind, _SUBCLASS, None)
-                queue += [q.object for q in above if isinstance(q.object, ox.NamedNode)]
-                yield kind.value
+def _described(view: View, own: set[str], node: Term) -> dict[str, dict[Term, None]]:
+    found: dict[str, dict[Term, None]] = {}
+    for quad in view.description(node, own) if isinstance(node, ox.NamedNode) else ():
+        found.setdefault(quad.predicate.value, {})[quad.object] = None
+    return found
 
 
-def _affected(draft: Draft, view: View, reach: Reach) -> set[Term]:
-    """Nodes whose verdict the changes can turn: the subjects of changed triples, and whoever looks at those triples."""
+def _kinds(view: View, node: Term) -> Iterator[ox.NamedNode]:
+    """The classes that a node is said to be of, without looking at all that is said of it."""
+    if isinstance(node, ox.NamedNode):
+        for quad in view.facts.quads_for_pattern(node, _TYPE, None, None):
+            if is_stated(quad) and isinstance(quad.object, ox.NamedNode):
+                yield quad.object
+
+
+def _superclasses(view: View, kinds: Iterable[ox.NamedNode]) -> Iterator[str]:
+    """The classes and all above them."""
+    seen, queue = set[ox.NamedNode](), list(kinds)
+    while queue:
+        kind = queue.pop()
+        if kind not in seen:
+            seen.add(kind)
+            queue += [q.object for q in view.merged(kind, _SUBCLASS, None) if isinstance(q.object, ox.NamedNode)]
+            yield kind.value
+
+
+def _affected(draft: Draft, view: View, reach: Reach) -> dict[Term, None]:
+    """Nodes whose verdict the changes can turn: the subjects of changed triples, and whoever looks at those triples.
+
+    They are in the order of the changes: what stands near in a file is looked at together.
+    """
     ground = _Ground(draft.store, view.functional)
-    nodes: set[Term] = set()
+    nodes: dict[Term, None] = {}
     for quad in chain(draft.removed, draft.additions()):
         if quad.graph_name in DERIVED:
             continue
-        nodes.add(quad.subject)
-        nodes.update(reach.concerned(quad, ground))
+        nodes[quad.subject] = None
+        nodes.update(dict.fromkeys(reach.concerned(quad, ground)))
         if reach.everywhere:
-            nodes.add(quad.object)
+            nodes[quad.object] = None
     if reach.everywhere:
-        nodes.update(q.subject for q in view.merged(None, None, None))
+        nodes.update((q.subject, None) for q in view.merged(None, None, None))
     return nodes
 
 
@@ -196,7 +204,7 @@ class _Ground:
         return self._incoming[1]
 
 
-def _batches(view: View, changed: set[str], affected: set[Term]) -> Iterator[tuple[set[str], Iterable[Term]]]:
+def _batches(view: View, changed: set[str], affected: dict[Term, None]) -> Iterator[tuple[set[str], Collection[Term]]]:
     """Share the changed sources out so that those in one batch agree on every functional property.
 
     Affected nodes that no changed source describes are judged in the first batch, in the prevailing view.
@@ -205,9 +213,8 @@ def _batches(view: View, changed: set[str], affected: set[Term]) -> Iterator[tup
     for node in affected:
         disputed = view.disputed(node) if isinstance(node, ox.NamedNode) else {}
         for predicate, sources in disputed.items():
-            for graph, values in sources.items():
-                if graph in changed:
-                    stated[graph][str(node), predicate.value] = frozenset(values)
+            for graph in sources.keys() & changed:
+                stated[graph][str(node), predicate.value] = frozenset(sources[graph])
     batches: list[tuple[set[str], dict[tuple[str, str], frozenset[Any]]]] = [(changed - stated.keys(), {})]
     for graph in sorted(stated):
         for graphs, said in batches:
@@ -217,16 +224,20 @@ def _batches(view: View, changed: set[str], affected: set[Term]) -> Iterator[tup
                 break
         else:
             batches.append(({graph}, dict(stated[graph])))
-    if len(batches) == 1:
-        yield batches[0][0], affected
-        return
-    for number, (graphs, _) in enumerate(batches):
-        yield graphs, [n for n in affected if _belongs(view, n, graphs, changed, first=number == 0)]
+    first, *others = (graphs for graphs, _ in batches)
+    later = [(graphs, {n: None for g in graphs for n in _subjects(view, g) if n in affected}) for graphs in others]
+    apart = {n for _, nodes in later for n in nodes if not _sources(view, n) & first}
+    yield first, [n for n in affected if n not in apart] if apart else affected
+    yield from later
 
 
-def _belongs(view: View, node: Term, graphs: set[str], changed: set[str], *, first: bool) -> bool:
-    by = {q.graph_name.value for q in view.quads(node)} & changed if isinstance(node, ox.NamedNode) else set()  # type: ignore[union-attr]
-    return bool(by & graphs) if by else first
+def _subjects(view: View, graph: str) -> Iterator[Term]:
+    return (q.subject for q in view.facts.quads_for_pattern(None, None, None, ox.NamedNode(graph)))
+
+
+def _sources(view: View, node: Term) -> set[str]:
+    quads = view.quads(node) if isinstance(node, ox.NamedNode) else ()
+    return {getattr(q.graph_name, "value", "") for q in quads}
 
 
 def _data_graph(scene: _Scene, focus: set[Term], reach: Reach) -> rdflib.Graph:
@@ -308,7 +319,7 @@ def _shapes_graph(files: tuple[Path, ...]) -> rdflib.Graph:
 
 def _run(data: rdflib.Graph, shapes: rdflib.Graph) -> rdflib.Graph:
     # Not with pySHACL's focus_nodes: 0.40 applies that filter to nested shapes too, so that sh:not, sh:or and
-    # sh:qualifiedValueShape pass or fail wrongly. Results of nodes that are only neighbours are dropped afterwards.
+    # sh:qualifiedValueShape pass or fail wrongly. Results of nodes that are only neighbours are passed over afterwards.
     import pyshacl
     import rdflib
 
@@ -318,26 +329,12 @@ def _run(data: rdflib.Graph, shapes: rdflib.Graph) -> rdflib.Graph:
     return results
 
 
-def _drop_others(results: rdflib.Graph, focus: Set[Term]) -> None:
-    """Take the results of nodes that are not in focus out of a report."""
+def _findings(results: rdflib.Graph, shapes: rdflib.Graph, focus: Set[Term]) -> Iterator[Finding]:
+    """The results of the nodes in focus, in any order."""
     import rdflib
 
     sh = rdflib.Namespace(_SH)
     wanted = {_term(node) for node in focus}
-    report = next(results.subjects(rdflib.RDF.type, sh.ValidationReport))
-    for result in list(results.objects(report, sh.result)):
-        if results.value(result, sh.focusNode) not in wanted:
-            results.remove((report, sh.result, result))
-            results.remove((result, None, None))
-    violations = list(results.subjects(sh.resultSeverity, sh.Violation))
-    results.remove((report, sh.conforms, None))
-    results.add((report, sh.conforms, rdflib.Literal(not violations)))
-
-
-def _findings(results: rdflib.Graph, shapes: rdflib.Graph) -> Iterator[Finding]:
-    import rdflib
-
-    sh = rdflib.Namespace(_SH)
 
     def text(node: Any, predicate: Any) -> str:
         value = results.value(node, predicate)
@@ -349,32 +346,45 @@ def _findings(results: rdflib.Graph, shapes: rdflib.Graph) -> Iterator[Finding]:
             shape = outer
         return "" if shape is None else str(shape)
 
-    top = results.objects(None, sh.result)
-    for node in sorted(top, key=lambda n: (text(n, sh.focusNode), text(n, sh.resultPath), text(n, sh.resultMessage))):
+    for node in results.objects(None, sh.result):
+        if results.value(node, sh.focusNode) not in wanted:
+            continue
         value, path = results.value(node, sh.value), results.value(node, sh.resultPath)
         inverse = results.value(path, sh.inversePath) if isinstance(path, rdflib.BNode) else None
         yield Finding(
             severity=_SEVERITY.get(text(node, sh.resultSeverity).removeprefix(_SH), "violation"),
             focus=text(node, sh.focusNode),
             path=f"^{inverse}" if inverse is not None else "" if path is None else str(path),
-            value="" if value is None else value.n3(),
+            value="" if value is None else _written(value),
             message=text(node, sh.resultMessage),
             constraint=text(node, sh.sourceConstraintComponent).removeprefix(_SH),
             shape=_owner(results.value(node, sh.sourceShape)),
         )
 
 
-def _contradictions(view: View, draft: Draft) -> list[Contradiction]:
+def _written(term: Any) -> str:
+    """A term of rdflib in N-Triples, on one line; its own n3() breaks a literal with line breaks into several."""
+    import rdflib
+
+    if not isinstance(term, rdflib.Literal):
+        return str(term.n3())
+    if term.language:
+        return str(ox.Literal(str(term), language=term.language))
+    return str(ox.Literal(str(term), datatype=None if term.datatype is None else ox.NamedNode(term.datatype)))
+
+
+def _contradictions(view: View, draft: Draft, affected: Iterable[Term]) -> list[Contradiction]:
     """Where a changed source gives another value for a functional property than some other source."""
     found: dict[Contradiction, None] = {}
     changed = draft.changed_graphs
-    stated = {(q.subject, q.predicate) for q in draft.additions() if q.predicate.value in view.functional}
-    for subject, predicate in stated:
-        if not isinstance(subject, ox.NamedNode) or predicate not in view.disputed(subject):
+    for subject in affected:
+        if not isinstance(subject, ox.NamedNode):
             continue
-        quads = [q for q in view.quads(subject) if q.predicate == predicate]
-        for a in quads:
-            for b in quads:
+        for predicate in view.disputed(subject):
+            quads = [q for q in view.quads(subject) if q.predicate == predicate]
+            if not any(draft.adds(q) for q in quads):
+                continue
+            for a, b in permutations(quads, 2):
                 one, other = a.graph_name.value, b.graph_name.value  # type: ignore[union-attr]
                 if a.object == b.object or one == other or one not in changed or (other in changed and other < one):
                     continue
@@ -382,4 +392,4 @@ def _contradictions(view: View, draft: Draft) -> list[Contradiction]:
                 found[
                     Contradiction(subject.value, predicate.value, str(a.object), one, str(b.object), other, prevails)
                 ] = None
-    return sorted(found, key=lambda c: (c.subject, c.property, c.value, c.other_value))
+    return sorted(found, key=lambda c: (c.subject, c.property, c.value, c.other_value, c.source, c.other_source))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyoxigraph as ox
 
-from kg.quads import TOP, Facts, is_stated
+from kg.quads import NOT_STATED, TOP, Facts
 from kg.terms import OVERRULED_GRAPH, PREFIXES, RDF_TYPE
 
 if TYPE_CHECKING:
@@ -34,23 +35,15 @@ class View:
         functional = self.merged(None, RDF_TYPE, _FUNCTIONAL)
         self.functional = {q.subject.value for q in functional if isinstance(q.subject, ox.NamedNode)}
         self._ranks: dict[str, tuple[int, str]] = {}
-        self._quads: dict[ox.NamedNode, list[ox.Quad]] = {}
+        #: What the sources assert of a node: neither what Parley derived nor the merged copy.
+        self.quads = lru_cache(_REMEMBERED)(partial(_stated, facts))
+        #: Nodes that were looked at and found undisputed.
+        self._agreed: set[ox.NamedNode] = set()
 
     def merged(self, subject: Any, predicate: str | None, object: Any) -> Iterator[ox.Quad]:
         """The matches in the default graph, which holds what any source says."""
         name = None if predicate is None else ox.NamedNode(predicate)
         return self.facts.quads_for_pattern(subject, name, object, TOP)
-
-    def quads(self, subject: ox.NamedNode) -> list[ox.Quad]:
-        """What the sources assert of a node: neither what Parley derived nor the merged copy."""
-        found = self._quads.get(subject)
-        if found is None:
-            if len(self._quads) >= _REMEMBERED:
-                self._quads.clear()
-            found = self._quads[subject] = [
-                q for q in self.facts.quads_for_pattern(subject, None, None, None) if is_stated(q)
-            ]
-        return found
 
     def rank(self, source: str) -> tuple[int, str]:
         """What counts among sources: the precedence of its kind, then the day of issue; (0, "") if unknown."""
@@ -87,14 +80,19 @@ class View:
 
     def disputed(self, subject: ox.NamedNode) -> dict[ox.NamedNode, dict[str, set[Any]]]:
         """The functional properties of which a node is given different values: property to source to values."""
-        quads = self.quads(subject)
-        values: dict[ox.NamedNode, dict[str, set[Any]]] = defaultdict(lambda: defaultdict(set))
-        if len({q.predicate for q in quads}) == len(quads):
+        if subject in self._agreed:
             return {}
-        for quad in quads:
-            if quad.predicate.value in self.functional:
-                values[quad.predicate][quad.graph_name.value].add(quad.object)  # type: ignore[union-attr]
-        return {name: stated for name, stated in values.items() if len(set().union(*stated.values())) > 1}
+        quads = self.quads(subject)
+        found: dict[ox.NamedNode, dict[str, set[Any]]] = {}
+        if len({q.predicate for q in quads}) < len(quads):
+            values: dict[ox.NamedNode, dict[str, set[Any]]] = defaultdict(lambda: defaultdict(set))
+            for quad in quads:
+                if quad.predicate.value in self.functional:
+                    values[quad.predicate][quad.graph_name.value].add(quad.object)  # type: ignore[union-attr]
+            found = {name: stated for name, stated in values.items() if len(set().union(*stated.values())) > 1}
+        if not found:
+            self._agreed.add(subject)
+        return found
 
     def overruled(self, subject: ox.NamedNode) -> Iterator[ox.Quad]:
         """The values of a node that a source gives and a prevailing one contradicts, as quads of their own graph.
@@ -109,13 +107,21 @@ class View:
                 yield ox.Quad(subject, predicate, value, _OVERRULED)
 
 
-def overrule(draft: Draft) -> set[ox.NamedNode]:
+def _stated(facts: Facts, subject: ox.NamedNode) -> list[ox.Quad]:
+    # No method, since a memory of the view in the view would keep the store open; and not by `is_stated`, since a bulk
+    # load comes here for each of its nodes.
+    return [q for q in facts.quads_for_pattern(subject, None, None, None) if q.graph_name not in NOT_STATED]
+
+
+def overrule(draft: Draft, view: View | None = None) -> set[ox.NamedNode]:
     """Bring the graph of overruled values up to date: what a query leaves out to hear the prevailing source alone.
 
     The cost follows the change, unless the change is one to the rank of sources or to what has one value only.
+    `view` is one of the draft, if there is one.
+
     Returns the disputed nodes on which another source may prevail now, though nothing new is said of them.
     """
-    view = View(draft.facts)
+    view = view or View(draft.facts)
     subjects, ranking = set(), set()
     for quad in chain(draft.removed, draft.additions()):
         name = quad.predicate.value

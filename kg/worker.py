@@ -1,9 +1,7 @@
 """The worker: a process that does the work with foreign text, and that the server may lose without harm.
 
-It is started as `python -m kg.worker FD HOME MEGABYTES`, talks over the socket FD, and serves one request at a time.
-A message is a length (4 bytes, big-endian) and that many bytes. A request is one message of JSON, followed by one
-message of bytes for each document it carries. An answer is a head (JSON), chunks of the body, and an empty message;
-an answer without its empty message is broken.
+It is started as `python -m kg.worker FD HOME MEGABYTES`, talks over the socket FD (see `kg.wire`), and serves one
+request at a time. It ends at once when the other side is gone.
 """
 
 from __future__ import annotations
@@ -11,50 +9,33 @@ from __future__ import annotations
 import json
 import os
 import resource
+import select
 import signal
 import socket
-import struct
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyoxigraph as ox
 
 from kg import formats
-from kg.errors import ParleyError, Refused, Stopped, StoreFailure
+from kg.errors import StoreFailure
 from kg.evaluation import Question, in_deep_thread, write, write_graph
 from kg.settings import limit_memory
 from kg.store import REPAIR, Versions, in_memory, is_damage
+from kg.wire import problem, receive, send
+
+if TYPE_CHECKING:
+    from kg.loading import Outcome
 
 #: The head is sent with the first chunk, so that a failure before this many bytes is still a clean error.
 CHUNK = 64 * 1024
 #: Facts up to which a worker copies the version into memory, where reads are several times faster than from disk.
 IN_MEMORY = 200_000
-_LENGTH = struct.Struct(">I")
-
-
-def send(sock: socket.socket, message: bytes) -> None:
-    sock.sendall(_LENGTH.pack(len(message)) + message)
-
-
-def receive(sock: socket.socket) -> bytes:
-    """Raises: EOFError when the other side is gone."""
-    return _exactly(sock, _LENGTH.unpack(_exactly(sock, _LENGTH.size))[0])
-
-
-def _exactly(sock: socket.socket, size: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < size:
-        part = sock.recv(min(size - len(parts), 1 << 20))
-        if not part:
-            raise EOFError
-        parts += part
-    return bytes(parts)
 
 
 class _Body:
@@ -80,20 +61,6 @@ class _Body:
     def end(self) -> None:
         self.flush()
         send(self._sock, b"")
-
-
-def problem(error: BaseException) -> dict[str, Any]:
-    """The head of an answer that failed: what `kg.pool` turns back into the error."""
-    if isinstance(error, MemoryError):
-        error = Stopped("The work ran out of memory.", "Ask for less at a time.")
-    if is_damage(error):
-        error = StoreFailure(f"The current version is damaged: {error}.", REPAIR)
-    if isinstance(error, ParleyError):
-        fields = {k: v for k, v in vars(error).items() if k not in ("message", "hint", "report")}
-        if isinstance(error, Refused):
-            fields["report"] = {**asdict(error.report)}
-        return {"error": type(error).__name__, "message": error.message, "hint": error.hint, "fields": fields}
-    return {"error": "ParleyError", "message": f"{type(error).__name__}: {error}", "hint": "", "fields": {}}
 
 
 class _Current:
@@ -125,7 +92,9 @@ class Worker:
             "graph": self._graph,
             "rate": self._rate,
             "load": self._load,
+            "files": self._files,
             "remove": self._remove,
+            "update": self._update,
         }
 
     def serve(self) -> None:
@@ -136,9 +105,12 @@ class Worker:
             except EOFError:
                 return
             self._body: _Body | None = None
+            self._wants_progress = bool(request.get("progress"))
             try:
                 self._jobs[request["job"]](request, documents)
             except Exception as error:
+                if is_damage(error):
+                    error = StoreFailure(f"The current version is damaged: {error}.", REPAIR)
                 if self._body is not None and self._body.started:
                     return  # the client must see a broken answer, not a short one
                 send(self._sock, json.dumps(problem(error)).encode())
@@ -182,19 +154,65 @@ class Worker:
 
         form = formats.named(request["format"], (*formats.GRAPHS, *formats.DATASETS))
         document = Document(request["name"], data[0], form, request["graph"])
-        outcome = load(self._versions, [document], Content.shipped(), mode=request["mode"], message=request["message"])
+        content, mode, message = Content.shipped(), request["mode"], request["message"]
+        dry_run = request["dry_run"]
+        self._tell(load(self._versions, [document], content, mode=mode, message=message, dry_run=dry_run))
+
+    def _files(self, request: dict[str, Any], _: list[bytes]) -> None:
+        """Load the files that the command line names."""
+        from kg.content import Content
+        from kg.loading import load
+        from kg.parsing import Document
+
+        outcome = load(
+            self._versions,
+            [Document.from_file(Path(path), request["graph"]) for path in request["paths"]],
+            Content.shipped(),
+            mode=request["mode"],
+            message=request["message"],
+            dry_run=request["dry_run"],
+            progress=self._progress,
+        )
         self._tell(outcome)
 
     def _remove(self, request: dict[str, Any], _: list[bytes]) -> None:
         from kg.content import Content
         from kg.loading import remove
 
-        self._tell(remove(self._versions, request["graph"], Content.shipped()))
+        outcome = remove(
+            self._versions,
+            request["graphs"],
+            Content.shipped(),
+            message=request.get("message", ""),
+            dry_run=request["dry_run"],
+            progress=self._progress,
+        )
+        self._tell(outcome)
 
-    def _tell(self, outcome: Any) -> None:
-        record = None if outcome.record is None else asdict(outcome.record)
+    def _update(self, request: dict[str, Any], _: list[bytes]) -> None:
+        from kg.content import Content
+        from kg.loading import update
+        from kg.operations import Using
+
+        outcome = update(
+            self._versions,
+            request["text"],
+            Content.shipped(),
+            using=Using(tuple(request.get("default_graphs", ())), tuple(request.get("named_graphs", ()))),
+            base=request.get("base", ""),
+            message=request.get("message", ""),
+            dry_run=request["dry_run"],
+            progress=self._progress,
+        )
+        self._tell(outcome)
+
+    def _progress(self, step: str, done: int = 0, total: int = 0) -> None:
+        if self._wants_progress:
+            send(self._sock, json.dumps({"progress": [step, done, total]}).encode())
+
+    def _tell(self, outcome: Outcome) -> None:
         body = self._answer(version=self._versions.current())
-        body.write(json.dumps({"commit": record, "report": outcome.report.as_dict()}, ensure_ascii=False).encode())
+        body.write(json.dumps(asdict(outcome), ensure_ascii=False).encode())
         body.end()
 
 
@@ -204,16 +222,17 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     limit_memory(megabytes)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_the_other_side, args=(descriptor,), daemon=True).start()
     with socket.socket(fileno=descriptor) as sock:
         in_deep_thread(Worker(sock, home).serve)
     os._exit(0)
 
 
-def _end_with_parent(parent: int) -> None:
-    """End at once when the server is gone, however it went: native code would run on until its query ends."""
-    while os.getppid() == parent:
-        time.sleep(1)
+def _end_with_the_other_side(descriptor: int) -> None:
+    """End at once when whoever asked is gone, however it went: native code would run on, and a load would commit."""
+    watch = select.poll()
+    watch.register(descriptor, 0)  # a hang-up is told without being asked for
+    watch.poll()
     os._exit(1)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kg.errors import BadQuery
 from kg.evaluation import in_deep_thread
-from kg.guard import MAX_DEPTH, MAX_LENGTH, MAX_TOKENS, check_query, with_escaped_dots
+from kg.guard import MAX_DEPTH, MAX_LENGTH, MAX_TOKENS, check_query, check_update, with_escaped_dots
 
 #: A server that nobody listens at. An engine that evaluates a SERVICE pattern fails at it at once.
 NOWHERE = "http://127.0.0.1:1/"
@@ -67,6 +67,36 @@ def test_form_is_that_of_the_first_query_keyword(text: str, form: str) -> None:
 def test_update_is_refused(text: str) -> None:
     with pytest.raises(BadQuery, match="This is an update"):
         check_query(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT DATA { <urn:a> <urn:b> 'LOAD' }",
+        "PREFIX load: <urn:l> with load:SERVICE delete { ?s ?p ?o } where { ?s ?p ?o }",
+        "# SELECT\nCLEAR GRAPH <urn:LOAD>",
+        "INSERT { ?s ?p ?o } WHERE { SELECT * { ?s ?p ?o } }",
+    ],
+)
+def test_update_is_let_through_as_one(text: str) -> None:
+    check_update(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("ASK {}", r"This is a query \(ASK\), not an update"),
+        ("PREFIX insert: <urn:insert> # INSERT", "no SPARQL update"),
+        (f"INSERT {{ ?s ?p ?o }} WHERE {{ {CALL} }}", "SERVICE calls other servers"),
+        ("CLEAR ALL ; LOAD <file:///etc/passwd>", "LOAD fetches documents"),
+        ("INSERT DATA { <urn:a> <urn:b> " + "[ <urn:b> " * MAX_DEPTH, "nests deeper"),
+        ("INSERT DATA { " + "<urn:a> <urn:b> 1 . " * (MAX_TOKENS // 4) + "}", "more than 60,000 tokens"),
+        ("CLEAR ALL #" + "x" * MAX_LENGTH, r"1,000,0\d\d characters"),
+    ],
+)
+def test_text_that_is_no_update_to_be_taken_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(BadQuery, match=reason):
+        check_update(text)
 
 
 @pytest.mark.parametrize("text", ["", "   ", "# SELECT * { ?s ?p ?o }", "PREFIX a: <urn:a>", "hello", "'SELECT'"])
@@ -308,7 +338,7 @@ def test_number_of_tokens_is_bounded() -> None:
 
 def test_length_is_bounded() -> None:
     comment = " #" + "x" * MAX_LENGTH
-    with pytest.raises(BadQuery, match=r"The query has 1,000,0\d\d characters. Keep it under 1,000,000"):
+    with pytest.raises(BadQuery, match=r"The text has 1,000,0\d\d characters. Keep it under 1,000,000"):
         check_query("SELECT * { ?s ?p ?o }" + comment)
 
 

@@ -327,6 +327,7 @@ class TestDescription:
         paths = client.get("/openapi.json").json()["paths"]
         assert set(paths) == {
             "/sparql",
+            "/update",
             "/graphs",
             "/questions",
             "/questions/{name}",
@@ -350,7 +351,7 @@ class TestDescription:
     def test_writes_need_the_bearer_token(self, client: httpx.Client) -> None:
         paths = client.get("/openapi.json").json()["paths"]
         secured = {(m, path) for path, methods in paths.items() for m, op in methods.items() if op.get("security")}
-        assert secured == {("put", "/graphs"), ("post", "/graphs"), ("delete", "/graphs")}
+        assert secured == {("put", "/graphs"), ("post", "/graphs"), ("delete", "/graphs"), ("post", "/update")}
 
     @pytest.mark.parametrize("path", ["/docs", "/", "/questions", "/id/country/JP"])
     def test_pages_load_nothing_from_elsewhere(self, client: httpx.Client, path: str) -> None:

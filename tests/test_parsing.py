@@ -207,7 +207,6 @@ def test_file_that_is_not_utf_8_is_an_error_of_the_file(data: bytes, form: str) 
     "head",
     [
         "<!DOCTYPE rdf:RDF [<!ENTITY a 'aaaa'>]>",
-        "<!doctype x>",
         "<?xml version='1.0'?>\n<!DOCTYPE x SYSTEM 'file:///x'>",
     ],
 )
@@ -299,7 +298,9 @@ def test_packed_file_is_read_like_a_plain_one(tmp_path: Path) -> None:
     assert (file.graph, len(list(file.quads()))) == (SOURCE + "note", 1)
 
 
-@pytest.mark.parametrize("data", [b"not packed", gzip.compress(b"<> <urn:p> 1 ." * 99)[:-20]])
+@pytest.mark.parametrize(
+    "data", [b"not packed", gzip.compress(b"<> <urn:p> 1 ." * 99, mtime=0)[:-20]], ids=["not packed", "cut off"]
+)
 def test_damaged_packed_file_is_one_clear_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "note.ttl.gz").write_bytes(data)
     with pytest.raises(BadData, match=r"note\.ttl\.gz: The file cannot be read"):
@@ -313,3 +314,12 @@ def test_file_that_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path, mon
             file.write(b"#" * 65_535 + b"\n")
     with pytest.raises(BadData, match="It unpacks to more than"):
         list(Document.from_file(tmp_path / "bomb.ttl.gz").quads())
+
+
+def test_xml_that_is_malformed_is_named_with_its_line() -> None:
+    assert str(failure("<a>\n<b>\n</a>", "rdfxml")) == "test.rdfxml:3: The XML does not parse: mismatched tag."
+
+
+def test_xml_elements_nested_too_deep_are_refused() -> None:
+    text = '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:u="urn:">' + "<u:a><u:b>" * 300
+    assert "More than 500 elements are nested. Flatten it." in str(failure(text, "rdfxml"))
