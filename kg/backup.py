@@ -246,11 +246,10 @@ def _manifest(tar: tarfile.TarFile) -> Manifest:
         tarfile.ReadError: there is none, or it is not as one is written.
     """
     first = tar.next()
-    file = tar.extractfile(first) if first and first.name == _MANIFEST and first.size < _LARGEST_MANIFEST else None
-    if file is None:
+    if not (first and first.isreg() and first.name == _MANIFEST and first.size < _LARGEST_MANIFEST):
         raise tarfile.ReadError(f"it does not begin with {_MANIFEST}")
     try:
-        fields: dict[str, Any] = json.loads(file.read())
+        fields: dict[str, Any] = json.loads(cast("IO[bytes]", tar.extractfile(first)).read())
         members = {str(name): (int(size), str(digest)) for name, (size, digest) in fields["members"].items()}
         manifest = Manifest(int(fields["version"]), int(fields["facts"]), members, int(fields["format"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

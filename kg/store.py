@@ -114,9 +114,7 @@ class Versions:
             raise StoreFailure(f"The store in {self.home} has no readable current version: {error}.", REPAIR) from None
 
     def record(self, version: int) -> Record:
-        current = self.current()
-        if not 1 <= version <= current:
-            raise NotFound(f"There is no version {version}.", f"The versions go from 1 to {current}.")
+        self._known(version, first=1)
         try:
             record = Record(**json.loads((self.home / "records" / f"{version}.json").read_text("utf-8")))
             datetime.fromisoformat(record.at)
@@ -144,9 +142,10 @@ class Versions:
         """The change set of a version: ("A" or "D", quad as an N-Quads line).
 
         Raises:
+            NotFound: there is no such version.
             StoreFailure: it is missing or damaged, which may show at its end only.
         """
-        path = self.change_file(version)
+        path = self.change_file(self._known(version, first=1))
         try:
             with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
                 if not path.stat().st_size:
@@ -178,10 +177,10 @@ class Versions:
         first = f"The first is of {records[-1].at}." if records else "The store is empty."
         raise NotFound(f"There was no version at {text}.", first)
 
-    def _known(self, version: int) -> int:
+    def _known(self, version: int, first: int = 0) -> int:
         current = self.current()
-        if not 0 <= version <= current:
-            raise NotFound(f"There is no version {version}.", f"The versions go from 0 to {current}.")
+        if not first <= version <= current:
+            raise NotFound(f"There is no version {version}.", f"The versions go from {first} to {current}.")
         return version
 
     @contextmanager

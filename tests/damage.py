@@ -26,10 +26,15 @@ def snapshot(versions: Versions) -> Snapshot:
     return {n: (content(versions, n), versions.record(n) if n else None) for n in range(versions.current() + 1)}
 
 
+def within(quad: ox.Quad, graph: str) -> ox.Quad:
+    """The triple of a quad in another graph."""
+    return ox.Quad(quad.subject, quad.predicate, quad.object, ox.NamedNode(graph))
+
+
 def fill(versions: Versions) -> Versions:
     """Six versions that add, remove and bring back facts of two sources, and entailments."""
     commit(versions, *(quad(str(n)) for n in range(40)), message="First")
-    commit(versions, quad("x", "h"), quad("0", ENTAILED_GRAPH if not versions.bare else "e"))
+    commit(versions, quad("x", "h"), within(quad("0"), "urn:e" if versions.bare else ENTAILED_GRAPH))
     with versions.writing() as draft:
         draft.remove([quad("0"), quad("1"), quad("x", "h")])
         draft.publish("Third")

@@ -196,8 +196,7 @@ def test_damaged_record_of_a_bare_store_is_made_again_without_its_message(made_b
     [finding] = repair(home, silent)
     assert finding.lost == "who made it and how many warnings it had, when, and why"
     record = Versions(home).record(2)
-    was = recorded(made_bare[1], 2)
-    assert (record.added, record.removed, record.quads, record.graphs) == (2, 0, 42, was.graphs)
+    assert (record.added, record.removed, record.quads, record.graphs) == (2, 0, 42, ["urn:e", "urn:h"])
     assert (record.who, record.message) == ("unknown", "(its message is lost)")
     assert (home / "lost" / "records-2.json").read_text() == "{"
 
@@ -292,7 +291,8 @@ def test_database_with_a_fact_too_few_is_made_again(store: Made) -> None:
     """All its blocks are whole, and what its version added is in it: only the number of facts tells."""
     home, before = store
     tamper(home / "versions" / "6", remove=(quad("20"), bare_triple(quad("20"))))
-    assert texts(home) == ["version 6 holds 41 facts, which its record contradicts: made again from version 5."]
+    facts = recorded(before, 6).quads - 1
+    assert texts(home) == [f"version 6 holds {facts} facts, which its record contradicts: made again from version 5."]
     assert snapshot(Versions(home)) == before
 
 
