@@ -77,9 +77,9 @@ def validate(
             done += 1
             if not screened.passes(scene, node, scene.properties(node)):
                 flagged.add(node)
-        judged = iter([*flagged, *unnamed])
+        judged = iter(flagged | unnamed)
         while some := set(islice(judged, _AT_ONCE)):
-            data = _data_graph(scene, some - unnamed, screened.reach)
+            data = _data_graph(scene, some & flagged, screened.reach)
             for graph in some & unnamed:
                 data.add((_term(graph), _term(_TYPE), _term(_NAMED_GRAPH)))
             shapes_graph = _shapes_graph(tuple(shapes))
