@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from kg import formats
-from kg.errors import BadRequest, Refused
+from kg.errors import BadRequest, NotFound, Refused
 from kg.settings import Settings, limit_memory
 
 if TYPE_CHECKING:
@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+at_option = click.option(
+    "--at",
+    metavar="VERSION|TIME",
+    help="Read a past version: by number, or by the day (UTC) or moment when it was current.",
+)
+report_format = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "turtle"]),
+    default="text",
+    show_default=True,
+    help="How to print the report.",
+)
+
 
 def leave(status: int) -> NoReturn:
     """End at once: native code in another thread may still be running and cannot be interrupted."""
@@ -33,14 +47,29 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
+def embedded(settings: Settings) -> None:
+    """Refuse a command on the embedded store while another is set."""
+    if settings.store:
+        raise BadRequest("This command works on the embedded store, not on another endpoint.", "Leave KG_STORE out.")
+
+
+def present_versions(settings: Settings) -> Versions:
+    """The embedded store as it is: neither made nor brought up to date."""
+    from kg.store import Versions
+
+    embedded(settings)
+    if not Versions.exists(settings.home):
+        raise NotFound(f"{settings.home} holds no store.", "Name its folder with KG_HOME.")
+    return Versions(settings.home)
+
+
 def open_versions(settings: Settings, *, bare: bool = False) -> Versions:
     """The embedded store, made and filled on first use."""
     from kg.content import Content
     from kg.errors import Conflict
     from kg.store import Versions
 
-    if settings.store:
-        raise BadRequest("This command works on the embedded store, not on another endpoint.", "Leave KG_STORE out.")
+    embedded(settings)
     versions = Versions(settings.home) if Versions.exists(settings.home) else Versions.create(settings.home, bare=bare)
     if bare and not versions.bare:
         raise Conflict(
@@ -112,9 +141,11 @@ def write_with(settings: Settings, request: dict[str, Any], form: str) -> Outcom
     from kg.wire import ask_once, rebuild_outcome
 
     versions = open_versions(settings)
-    with reporting(form), progress_bar() as step:
-        answer = ask_once(versions.home, settings.memory, request, step)
-    return print_report(rebuild_outcome(answer), form)
+
+    def work(step: Progress) -> Outcome:
+        return rebuild_outcome(ask_once(versions.home, settings.memory, request, step))
+
+    return reported(form, work)
 
 
 def read_iri(argument: str, text: str) -> str:
@@ -127,18 +158,15 @@ def read_iri(argument: str, text: str) -> str:
     return iri
 
 
-@contextmanager
-def reporting(form: str) -> Iterator[None]:
-    """Print the report of facts that are refused, if it is wanted for programs; the text goes with the error."""
+def reported(form: str, work: Callable[[Progress], Outcome]) -> Outcome:
+    """Do work that commits and print its report: as text on standard error, or on standard output for programs."""
     try:
-        yield
+        with progress_bar() as step:
+            outcome = work(step)
     except Refused as error:
         if form != "text":
             _print(error.report, form)
         raise
-
-
-def print_report(outcome: Outcome, form: str) -> Outcome:
     report = outcome.report
     if form != "text":
         _print(report, form)
@@ -154,28 +182,36 @@ def _print(report: Report, form: str) -> None:
         click.echo(json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
 
 
-def read_with(settings: Settings, work: Callable[[Reader], T]) -> T:
-    """Run work on a reader, under the deadline and the memory limit of the settings."""
+def tell(outcome: Outcome, dry_run: bool, idle: str = "Nothing to do: the graph holds all this.") -> None:
+    """Say in a line what a commit did."""
+    if outcome.record:
+        record = outcome.record
+        click.echo(f"Version {record.version}: {record.added:,} added, {record.removed:,} removed.")
+    else:
+        click.echo("The facts conform. Nothing was changed." if dry_run else idle)
+
+
+def read_with(settings: Settings, at: str | None, work: Callable[[Reader], T]) -> T:
+    """Run work on a reader, under the deadline and the memory limit of the settings.
+
+    `at` names a version or a time (None: the current version), for the embedded store only.
+    """
     from kg.engines import EndpointReader, StoreReader
     from kg.evaluation import in_deep_thread
 
-    if settings.store:
+    if settings.store and at is None:
         return work(EndpointReader(settings.store, settings.deadline))
     versions = open_versions(settings)
-    limit_memory(settings.memory)
-
-    def run() -> T:
-        with versions.reading() as (_, store):
-            return work(StoreReader(store))
-
-    return in_deep_thread(run, settings.deadline)
+    with versions.reading(None if at is None else versions.at(at)) as (_, store):
+        limit_memory(settings.memory)
+        return in_deep_thread(lambda: work(StoreReader(store)), settings.deadline)
 
 
-def print_answer(settings: Settings, question: Question, form: str | None) -> None:
+def print_answer(settings: Settings, at: str | None, question: Question, form: str | None) -> None:
     from kg.results import Table, show
 
     chosen = formats.named(form, question.answers_with) if form else question.answers_with[0]
-    body = read_with(settings, lambda reader: reader.answer(question, chosen))
+    body = read_with(settings, at, lambda reader: reader.answer(question, chosen))
     if form or chosen.kind == "graph":
         sys.stdout.buffer.write(body)
         if body and not body.endswith(b"\n"):

@@ -13,24 +13,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyoxigraph as ox
 
 from kg.durable import replace, sync_folder, synced
-from kg.errors import StoreFailure
 from kg.quads import DERIVED, TOP, Facts, Graph
 from kg.records import Record, history_of, user
+from kg.settling import Settling, with_copies
 
 if TYPE_CHECKING:
     from kg.store import Versions
 
 #: Quads from which on whole new graphs are held in memory, and the engine writes whole files at once.
 _BULK = 10_000
-#: Quads that are written at once; the engine sorts them in memory.
-_CHUNK = 400_000
 #: Files of a database from which on it is compacted; each commit adds some, and each file costs every later reader.
 _MANY_FILES = 400
 
@@ -77,6 +75,7 @@ class Draft:
         self.removed: set[ox.Quad] = set()
         #: Graphs that the base does not have and that came in bulk, and what was added since: not yet on disk.
         self.fresh = ox.Store()
+        self._settling: Settling | None = None
         #: The draft as it stands, for reading by pattern.
         self.facts: Facts = self.store
 
@@ -135,7 +134,7 @@ class Draft:
             self.fresh.bulk_extend(new)
             return
         extend = self.store.bulk_extend if len(new) > _BULK else self.store.extend
-        extend(new if self._versions.bare else _with_copies(new))
+        extend(new if self._versions.bare else with_copies(new))
         self.added.update(q for q in new if q not in self.removed)
         self.removed.difference_update(new)
 
@@ -157,23 +156,9 @@ class Draft:
                 self.store.remove(ox.Quad(quad.subject, quad.predicate, quad.object))
 
     def publish(self, message: str, *, content: str = "", warnings: int = 0) -> Record | None:
-        """Make this the current version, or do nothing if nothing changed. The draft is closed either way.
-
-        Raises:
-            StoreFailure: the disk did not take it. The version before stays current.
-        """
+        """Make this the current version, or do nothing if nothing changed. The draft is closed either way."""
         if not self.changed and not content:
             return None
-        try:
-            return self._publish(message, content, warnings)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise StoreFailure(
-                f"The commit could not be written to {self._versions.home}: {reason}. Nothing was changed.",
-                "See that the disk has room and can be written to.",
-            ) from None
-
-    def _publish(self, message: str, content: str, warnings: int) -> Record:
         home, number = self._versions.home, self.base + 1
         counts = _Counts(self)
         record = Record(
@@ -188,44 +173,55 @@ class Draft:
             content=content or self._versions.content(),
             warnings=warnings,
         )
-        _write_changes(home / "changes" / f"{number}.nq.gz", self)
-        self._settle()
+        path = self._settled()
+        _write_changes(home / "changes" / f"{number}.nq.gz", self, self._settling)
         if not self._versions.bare:
             self.store.extend(history_of(record, counts.added, counts.removed))
-        self._close()
+        self._close(path)
         replace(home / "records" / f"{number}.json", json.dumps(asdict(record), ensure_ascii=False, indent=1) + "\n")
-        self._path.rename(home / "versions" / str(number))
+        path.rename(home / "versions" / str(number))
         for folder in ("changes", "versions"):
             sync_folder(home / folder)
         replace(home / "current", f"{number}\n")
         self._versions.prune()
         return record
 
-    def _settle(self) -> None:
-        """Write what came in bulk to disk."""
-        quads = iter(self.fresh) if self._versions.bare else _with_copies(self.fresh)
-        while chunk := list(islice(quads, _CHUNK)):
-            self.store.bulk_extend(chunk)
+    def settle(self) -> None:
+        """Begin to write what came in bulk to disk, in a process of its own; after this the draft may only be read."""
+        if len(self.fresh):
+            folder = self._path.with_name(f"{self._path.name}-bulk")
+            self._settling = Settling(folder, self.store, self.fresh, copies=not self._versions.bare)
+
+    def _settled(self) -> Path:
+        """The database with all changes, closed."""
+        if self._settling is None:
+            self.settle()
+        if self._settling is None:
+            return self._path
+        self._settling.finish()
+        self._release()
+        self.store = ox.Store(str(self._settling.database))
+        return self._settling.database
 
     def discard(self) -> None:
         """Throw the copy away; after `publish` there is nothing left to throw."""
-        if hasattr(self, "store"):
-            del self.facts, self.store
+        if self._settling:
+            self._settling.stop()
+            shutil.rmtree(self._settling.database.parent, ignore_errors=True)
+        self._release()
         shutil.rmtree(self._path, ignore_errors=True)
 
-    def _close(self) -> None:
-        """Make the copy durable and close it: the engine closes a database when its last reference goes."""
+    def _close(self, path: Path) -> None:
+        """Make the copy durable and close it."""
         self.store.flush()
-        if len(list(self._path.glob("*.sst"))) > _MANY_FILES:
+        if len(list(path.glob("*.sst"))) > _MANY_FILES:
             self.store.optimize()
-        del self.facts, self.store
+        self._release()
 
-
-def _with_copies(quads: Iterable[ox.Quad]) -> Iterator[ox.Quad]:
-    """Each quad and its copy in the default graph."""
-    for quad in quads:
-        yield quad
-        yield ox.Quad(quad.subject, quad.predicate, quad.object)
+    def _release(self) -> None:
+        """The engine closes a database when its last reference goes."""
+        self.facts = self.fresh
+        self.__dict__.pop("store", None)
 
 
 class _Counts:
@@ -243,14 +239,15 @@ def _graphs(quads: Iterable[ox.Quad]) -> Iterator[Graph]:
     return (cast("Graph", q.graph_name) for q in quads if q.graph_name not in DERIVED)
 
 
-def _write_changes(path: Path, draft: Draft) -> None:
+def _write_changes(path: Path, draft: Draft, settling: Settling | None) -> None:
     """The change set: removed quads, added ones, then those that came in bulk; the same bytes for the same load."""
     with synced(path) as raw, gzip.GzipFile("", "wb", compresslevel=3, fileobj=raw, mtime=0) as file:
         for sign, quads in (("D", draft.removed), ("A", draft.added)):
             for line in sorted(f"{quad} ." for quad in quads):
                 file.write(f"{sign} {line}\n".encode())
-        if len(draft.fresh):
-            draft.fresh.dump(cast("IO[bytes]", _Signed(cast("IO[bytes]", file))), format=ox.RdfFormat.N_QUADS)
+        if settling:
+            with settling.quads.open("rb") as bulk:
+                shutil.copyfileobj(bulk, _Signed(cast("IO[bytes]", file)), 1 << 20)
 
 
 class _Signed:
@@ -264,6 +261,3 @@ class _Signed:
         self._at_start = data.endswith(b"\n")
         self._output.write(signed.removesuffix(b"A ") if self._at_start else signed)
         return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back."""

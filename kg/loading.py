@@ -11,9 +11,10 @@ from typing import Literal, Protocol
 import pyoxigraph as ox
 
 from kg.admission import Admission, vocabulary, writable
+from kg.changes import read
 from kg.content import Content
 from kg.draft import Draft
-from kg.errors import BadData, NotFound, Refused
+from kg.errors import BadData, Conflict, NotFound, Refused
 from kg.operations import EVERYTHING, Using
 from kg.parsing import Document
 from kg.quads import TOP
@@ -24,6 +25,8 @@ from kg.terms import DERIVED_GRAPHS
 from kg.updating import apply_update
 
 Mode = Literal["replace", "merge"]
+#: The message of commits that bring shipped content.
+SHIPPED = "Shipped content"
 
 
 class Progress(Protocol):
@@ -38,11 +41,15 @@ def _silent(step: str, done: int = 0, total: int = 0) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a write did: the commit (None: nothing to do, or a dry run), the report, and the graphs that it made."""
+    """What a write did: the commit (None: nothing to do, or a dry run), the report, and the graphs that it made.
+
+    `skipped` facts of a commit that was to be taken back were changed again since, and are left as they are.
+    """
 
     record: Record | None
     report: Report
     created: tuple[str, ...] = ()
+    skipped: int = 0
 
 
 def load(
@@ -180,6 +187,40 @@ def update(
         return _finish(versions, draft, content, (), said, dry_run, progress)
 
 
+def undo(
+    versions: Versions,
+    version: int,
+    content: Content,
+    *,
+    message: str = "",
+    dry_run: bool = False,
+    progress: Progress = _silent,
+) -> Outcome:
+    """Take back what a version changed in the graphs of sources, as a new commit.
+
+    Raises:
+        NotFound: there is no such version.
+        Conflict: the version brought shipped content.
+        StoreFailure: its change set is missing or damaged.
+        Refused: other facts rely on what it said. The store is as before.
+    """
+    record = versions.record(version)
+    if record.content != (versions.record(version - 1).content if version > 1 else ""):
+        raise Conflict(
+            f"Version {version} brought the shipped facts, which cannot be taken back.",
+            "They come with the package; install the edition that you want.",
+        )
+    change = read(versions, version).asserted
+    with versions.writing() as draft:
+        there = [q for q in change.added if q in draft.store]
+        gone = [q for q in change.removed if q not in draft.store]
+        draft.remove(there)
+        draft.add(gone)
+        text = message or f"Undo version {version}"
+        outcome = _finish(versions, draft, content, (), text, dry_run, progress)
+    return replace(outcome, skipped=len(change.added) + len(change.removed) - len(there) - len(gone))
+
+
 def ensure_content(versions: Versions, content: Content, progress: Progress = _silent) -> Outcome | None:
     """Bring the shipped knowledge into a store that lacks it or has another edition of it, as one commit.
 
@@ -201,7 +242,7 @@ def ensure_content(versions: Versions, content: Content, progress: Progress = _s
         own = [f for f in report.violations if f.source in content.graphs]
         if any(not _described_elsewhere(draft, finding.focus, content) for finding in own):
             raise Refused(report)
-        record = draft.publish("Shipped content", content=digest, warnings=len(report.findings))
+        record = draft.publish(SHIPPED, content=digest, warnings=len(report.findings))
     return Outcome(record, report)
 
 
@@ -235,7 +276,7 @@ def _finish(
 ) -> Outcome:
     report = Report()
     if not versions.bare and draft.changed:
-        report = _judge(draft, content, documents, progress)
+        report = _judge(draft, content, documents, progress, dry_run=dry_run)
         if not report.conforms:
             raise Refused(report)
     if dry_run:
@@ -243,7 +284,9 @@ def _finish(
     return Outcome(draft.publish(message, warnings=len(report.findings)), report)
 
 
-def _judge(draft: Draft, content: Content, documents: Iterable[Document], progress: Progress) -> Report:
+def _judge(
+    draft: Draft, content: Content, documents: Iterable[Document], progress: Progress, *, dry_run: bool = False
+) -> Report:
     """Derive what follows from the changes, and validate them."""
     from kg.reasoning import derive
     from kg.validation import validate
@@ -253,6 +296,8 @@ def _judge(draft: Draft, content: Content, documents: Iterable[Document], progre
     derive(draft)
     view = View(draft.facts)
     swayed = overrule(draft, view)
+    if not dry_run:
+        draft.settle()  # goes on while the facts are judged
     return validate(draft, content.shapes, documents, progress, view=view, swayed=swayed)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Set
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,16 +91,11 @@ class _Scene:
     """The facts as the sources of one batch see them."""
 
     def __init__(self, view: View, own: set[str]) -> None:
-        self.view, self._own = view, own
-        self._describe = lru_cache(_REMEMBERED)(self._described)
-        above = lru_cache(_REMEMBERED)(lambda kinds: frozenset(self._superclasses(kinds)))
-        self._classes = lru_cache(10 * _REMEMBERED)(lambda node: above(tuple(self._kinds(node))))
-
-    def _described(self, node: Term) -> dict[str, dict[Term, None]]:
-        found: dict[str, dict[Term, None]] = {}
-        for quad in self.view.description(node, self._own) if isinstance(node, ox.NamedNode) else ():
-            found.setdefault(quad.predicate.value, {})[quad.object] = None
-        return found
+        self.view = view
+        # Memories of functions, not of methods: those would keep the scene, and with it the store, open.
+        self._describe = lru_cache(_REMEMBERED)(partial(_described, view, own))
+        above = lru_cache(_REMEMBERED)(lambda kinds: frozenset(_superclasses(view, kinds)))
+        self._classes = lru_cache(10 * _REMEMBERED)(lambda node: above(tuple(_kinds(view, node))))
 
     def properties(self, node: Term) -> Iterable[str]:
         return self._describe(node)
@@ -112,6 +107,9 @@ class _Scene:
         pointing = {q.subject for q in self.view.merged(None, predicate, node)}
         return [subject for subject in pointing if node in self.values(subject, predicate)]
 
+    def classes(self, node: Term) -> frozenset[str]:
+        return self._classes(node)
+
     def edges(self, node: Term, predicate: str | None, *, inverse: bool) -> list[str]:
         """The predicate alone, or if it is None those that lead from (or, inverse, to) the node."""
         if predicate is not None:
@@ -119,26 +117,31 @@ class _Scene:
         pointing = (q.predicate.value for q in self.view.merged(None, None, node)) if inverse else self.properties(node)
         return list(dict.fromkeys(pointing))
 
-    def classes(self, node: Term) -> frozenset[str]:
-        return self._classes(node)
 
-    def _kinds(self, node: Term) -> Iterator[ox.NamedNode]:
-        """The classes that a node is said to be of, without looking at all that is said of it."""
-        if isinstance(node, ox.NamedNode):
-            for quad in self.view.facts.quads_for_pattern(node, _TYPE, None, None):
-                if is_stated(quad) and isinstance(quad.object, ox.NamedNode):
-                    yield quad.object
+def _described(view: View, own: set[str], node: Term) -> dict[str, dict[Term, None]]:
+    found: dict[str, dict[Term, None]] = {}
+    for quad in view.description(node, own) if isinstance(node, ox.NamedNode) else ():
+        found.setdefault(quad.predicate.value, {})[quad.object] = None
+    return found
 
-    def _superclasses(self, kinds: Iterable[ox.NamedNode]) -> Iterator[str]:
-        """The classes and all above them."""
-        seen, queue = set[ox.NamedNode](), list(kinds)
-        while queue:
-            kind = queue.pop()
-            if kind not in seen:
-                seen.add(kind)
-                above = self.view.merged(kind, _SUBCLASS, None)
-                queue += [q.object for q in above if isinstance(q.object, ox.NamedNode)]
-                yield kind.value
+
+def _kinds(view: View, node: Term) -> Iterator[ox.NamedNode]:
+    """The classes that a node is said to be of, without looking at all that is said of it."""
+    if isinstance(node, ox.NamedNode):
+        for quad in view.facts.quads_for_pattern(node, _TYPE, None, None):
+            if is_stated(quad) and isinstance(quad.object, ox.NamedNode):
+                yield quad.object
+
+
+def _superclasses(view: View, kinds: Iterable[ox.NamedNode]) -> Iterator[str]:
+    """The classes and all above them."""
+    seen, queue = set[ox.NamedNode](), list(kinds)
+    while queue:
+        kind = queue.pop()
+        if kind not in seen:
+            seen.add(kind)
+            queue += [q.object for q in view.merged(kind, _SUBCLASS, None) if isinstance(q.object, ox.NamedNode)]
+            yield kind.value
 
 
 def _affected(draft: Draft, view: View, reach: Reach) -> dict[Term, None]:
@@ -220,13 +223,13 @@ def _batches(view: View, changed: set[str], affected: dict[Term, None]) -> Itera
         else:
             batches.append(({graph}, dict(stated[graph])))
     first, *others = (graphs for graphs, _ in batches)
-    later = [(graphs, {n: None for g in graphs for n in _described(view, g) if n in affected}) for graphs in others]
+    later = [(graphs, {n: None for g in graphs for n in _subjects(view, g) if n in affected}) for graphs in others]
     apart = {n for _, nodes in later for n in nodes if not _sources(view, n) & first}
     yield first, [n for n in affected if n not in apart] if apart else affected
     yield from later
 
 
-def _described(view: View, graph: str) -> Iterator[Term]:
+def _subjects(view: View, graph: str) -> Iterator[Term]:
     return (q.subject for q in view.facts.quads_for_pattern(None, None, None, ox.NamedNode(graph)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ class View:
         self.functional = {q.subject.value for q in functional if isinstance(q.subject, ox.NamedNode)}
         self._ranks: dict[str, tuple[int, str]] = {}
         #: What the sources assert of a node: neither what Parley derived nor the merged copy.
-        self.quads = lru_cache(_REMEMBERED)(self._stated)
+        self.quads = lru_cache(_REMEMBERED)(partial(_stated, facts))
         #: Nodes that were looked at and found undisputed.
         self._agreed: set[ox.NamedNode] = set()
 
@@ -44,11 +44,6 @@ class View:
         """The matches in the default graph, which holds what any source says."""
         name = None if predicate is None else ox.NamedNode(predicate)
         return self.facts.quads_for_pattern(subject, name, object, TOP)
-
-    def _stated(self, subject: ox.NamedNode) -> list[ox.Quad]:
-        # Not by `is_stated`: a bulk load comes here for each of its nodes.
-        quads = self.facts.quads_for_pattern(subject, None, None, None)
-        return [q for q in quads if q.graph_name not in NOT_STATED]
 
     def rank(self, source: str) -> tuple[int, str]:
         """What counts among sources: the precedence of its kind, then the day of issue; (0, "") if unknown."""
@@ -110,6 +105,12 @@ class View:
             exact = {graph: said - coarse for graph, said in stated.items() if said - coarse}
             for value in given - exact[self.prevailing(exact)]:
                 yield ox.Quad(subject, predicate, value, _OVERRULED)
+
+
+def _stated(facts: Facts, subject: ox.NamedNode) -> list[ox.Quad]:
+    # No method, since a memory of the view in the view would keep the store open; and not by `is_stated`, since a bulk
+    # load comes here for each of its nodes.
+    return [q for q in facts.quads_for_pattern(subject, None, None, None) if q.graph_name not in NOT_STATED]
 
 
 def overrule(draft: Draft, view: View | None = None) -> set[ox.NamedNode]:

@@ -23,9 +23,10 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import pyoxigraph as ox
 
 from kg import formats
+from kg.errors import StoreFailure
 from kg.evaluation import Question, in_deep_thread, write, write_graph
 from kg.settings import limit_memory
-from kg.store import Versions, in_memory
+from kg.store import REPAIR, Versions, in_memory, is_damage
 from kg.wire import problem, receive, send
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ class Worker:
             try:
                 self._jobs[request["job"]](request, documents)
             except Exception as error:
+                if is_damage(error):
+                    error = StoreFailure(f"The current version is damaged: {error}.", REPAIR)
                 if self._body is not None and self._body.started:
                     return  # the client must see a broken answer, not a short one
                 send(self._sock, json.dumps(problem(error)).encode())

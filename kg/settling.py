@@ -1,0 +1,70 @@
+"""Write quads that came in bulk into a database: in a process of its own, while they are judged in another.
+
+It is started as `python -m kg.settling DATABASE QUADS.nq COPIES`; COPIES (0 or 1) says whether each triple goes into
+the default graph as well. The engine sorts each chunk in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import pyoxigraph as ox
+
+#: Quads that are written at once.
+_CHUNK = 400_000
+
+
+class Settling:
+    """The work on its way. `database` is a copy of the draft, in a folder of its own beside the quads."""
+
+    def __init__(self, folder: Path, base: ox.Store, fresh: ox.Store, *, copies: bool) -> None:
+        folder.mkdir()
+        self.database, self.quads = folder / "database", folder / "quads.nq"
+        fresh.dump(str(self.quads), format=ox.RdfFormat.N_QUADS)
+        base.flush()
+        base.backup(str(self.database))
+        command = [sys.executable, "-m", "kg.settling", str(self.database), str(self.quads), str(int(copies))]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def finish(self) -> None:
+        """Wait for the end. Raises: OSError with the reason if the disk did not take it."""
+        _, errors = self._process.communicate()
+        if self._process.returncode:
+            raise OSError(errors.decode(errors="replace").strip().rpartition("\n")[2] or "the writing process died")
+
+    def stop(self) -> None:
+        """End it, if it has not ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def with_copies(quads: Iterable[ox.Quad]) -> Iterator[ox.Quad]:
+    """Each quad and its copy in the default graph."""
+    for quad in quads:
+        yield quad
+        yield ox.Quad(quad.subject, quad.predicate, quad.object)
+
+
+def main() -> None:
+    database, file, copies = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once, also inside native code
+    store = ox.Store(database)
+    quads: Iterator[ox.Quad] = ox.parse(path=file, format=ox.RdfFormat.N_QUADS)
+    if copies == "1":
+        quads = with_copies(quads)
+    while chunk := list(islice(quads, _CHUNK)):
+        store.bulk_extend(chunk)
+    store.flush()
+    del store
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
