@@ -14,7 +14,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from functools import lru_cache, partial
-from itertools import chain, permutations
+from itertools import chain, islice, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,8 @@ _NAMED_GRAPH = ox.NamedNode("http://www.w3.org/ns/sparql-service-description#Nam
 _SUBCLASS = PREFIXES["rdfs"] + "subClassOf"
 #: Nodes between two words on progress.
 _STRIDE = 500
+#: Nodes that pySHACL is shown at once; each has all that it needs around it.
+_AT_ONCE = 10_000
 #: Nodes whose description is remembered.
 _REMEMBERED = 20_000
 _SEVERITY = {"Violation": "violation", "Warning": "warning", "Info": "info"}
@@ -68,21 +70,21 @@ def validate(
     done = 0
     for graphs, nodes in _batches(view, changed, affected):
         scene, unnamed = _Scene(view, graphs), _without_document(view, graphs)
-        flagged = set()
+        flagged: set[Term] = set()
         for node in nodes:
             if done % _STRIDE == 0:
                 progress("validating", done, len(affected))
             done += 1
             if not screened.passes(scene, node, scene.properties(node)):
                 flagged.add(node)
-        if not flagged | unnamed:
-            continue
-        data = _data_graph(scene, flagged, screened.reach)
-        for graph in unnamed:
-            data.add((_term(graph), _term(ox.NamedNode(RDF_TYPE)), _term(_NAMED_GRAPH)))
-        shapes_graph = _shapes_graph(tuple(shapes))
-        results = _run(data, shapes_graph)
-        findings.update(dict.fromkeys(_findings(results, shapes_graph, flagged | unnamed)))
+        judged = iter([*flagged, *unnamed])
+        while some := set(islice(judged, _AT_ONCE)):
+            data = _data_graph(scene, some - unnamed, screened.reach)
+            for graph in some & unnamed:
+                data.add((_term(graph), _term(_TYPE), _term(_NAMED_GRAPH)))
+            shapes_graph = _shapes_graph(tuple(shapes))
+            results = _run(data, shapes_graph)
+            findings.update(dict.fromkeys(_findings(results, shapes_graph, some)))
     ordered = sorted(findings, key=lambda f: (f.focus, f.path, f.message, f.value, f.constraint, f.shape, f.severity))
     return Report(locate(ordered, view, changed, documents), _contradictions(view, draft, affected))
 
