@@ -143,8 +143,7 @@ def write_with(settings: Settings, request: dict[str, Any], form: str) -> Outcom
     versions = open_versions(settings)
 
     def work(step: Progress) -> Outcome:
-        answer = ask_once(versions.home, settings.memory, request, step)
-        return rebuild_outcome(answer)
+        return rebuild_outcome(ask_once(versions.home, settings.memory, request, step))
 
     return reported(form, work)
 

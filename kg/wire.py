@@ -123,7 +123,7 @@ def rebuild(head: dict[str, Any]) -> ParleyError:
 def rebuild_outcome(data: dict[str, Any]) -> Outcome:
     """The outcome of a write from what `dataclasses.asdict` made of it."""
     record = Record(**data["record"]) if data["record"] else None
-    return Outcome(record, rebuild_report(data["report"]), tuple(data["created"]))
+    return Outcome(record, rebuild_report(data["report"]), tuple(data["created"]), data["skipped"])
 
 
 def rebuild_report(data: dict[str, Any]) -> Report:
