@@ -46,6 +46,8 @@ KEEP = 3
 BULK = 11_000
 #: Seconds after which a process that should have ended, or a lock that should be free, counts as left behind.
 PATIENCE = 60
+#: Every so many kills, all facts are compared, not only their number and those that changed.
+WHOLE = 10
 MARKER = ox.NamedNode(SOURCE + "crash-marker")
 NOTES = ox.NamedNode(SOURCE + "crash-notes")
 #: What is killed: everything more often than one process.
@@ -113,6 +115,8 @@ class Model:
         self.facts: set[ox.Quad] = set()
         self.version = 0
         self._holders: Counter[ox.Triple] = Counter()
+        #: What changed since the last comparison.
+        self._touched: set[ox.Quad] = set()
         #: Version to the fingerprint of its record and its change set.
         self._papers: dict[int, str] = {}
 
@@ -122,12 +126,14 @@ class Model:
         change = read(versions, self.version)
         self._require(not change.added & self.facts, "adds what was there")
         self._require(change.removed <= self.facts, "removes what was not there")
-        self.facts = (self.facts | change.added) - change.removed
+        self.facts |= change.added
+        self.facts -= change.removed
         for quads, step in ((change.added, 1), (change.removed, -1)):
             for quad in quads:
                 self._holders[quad.triple] += step
                 copy = ox.Quad(*quad.triple)
                 (self.facts.add if self._holders[quad.triple] else self.facts.discard)(copy)
+                self._touched |= {quad, copy}
         record = versions.record(self.version)
         self._require((record.version, len(change.asserted.added)) == (self.version, record.added), "miscounts")
         self._papers[self.version] = self._fingerprint(versions, self.version)
@@ -141,14 +147,23 @@ class Model:
         record = versions.home / "records" / f"{number}.json"
         return sha256(record.read_bytes() + versions.change_file(number).read_bytes()).hexdigest()
 
-    def compare(self, versions: Versions) -> None:
-        """Raises: Lost, if the store holds anything else."""
+    def compare(self, versions: Versions, *, whole: bool) -> None:
+        """See that the store holds this: every fact, or only as many, and what changed since the last time.
+
+        Raises: Lost, if it does not.
+        """
         with versions.reading() as (number, opened):
-            held = set(opened)
-        told = {q for q in held if q.graph_name == HISTORY}
+            told = set(opened.quads_for_pattern(None, None, None, HISTORY))
+            if whole:
+                held = set(opened) - told
+                missing, more = self.facts - held, held - self.facts
+            else:
+                missing = {q for q in self._touched & self.facts if q not in opened}
+                more = {q for q in self._touched - self.facts if q in opened}
+                self._require(len(opened) - len(told) == len(self.facts), f"has {len(opened):,} quads")
+        self._touched.clear()
         self._require(number == self.version, f"is the last that should be there, and {number} is current")
-        if held - told != self.facts:
-            missing, more = self.facts - held, held - told - self.facts
+        if missing or more:
             raise Lost(f"version {number} lacks {len(missing)} facts and has {len(more)} more: {[*missing, *more][:3]}")
         version = ox.NamedNode(PREFIXES["trade"] + "Version")
         self._require(sum(q.object == version for q in told) == number, "does not tell of all versions")
@@ -176,8 +191,6 @@ class Siege:
         """Kill so many commands."""
         began = time.monotonic()
         try:
-            while self._model.version < self._versions.current():
-                self._model.take(self._versions)
             self._set_out()
             while self._tally.kills.total() < kills:
                 deed = self._deed(self._random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0])
@@ -195,7 +208,9 @@ class Siege:
         """What generated sources refer to; and each kind of command once to its end, for the time that it takes."""
         self._file("base", "".join(sources(2_000)))
         subprocess.run([KG, "load", self._folder / "base.nq"], env=self._environment, capture_output=True, check=True)
-        self._model.take(self._versions)
+        while self._model.version < self._versions.current():
+            self._model.take(self._versions)
+        self._tally.acknowledged = self._model.version
         for kind in ("update", "load", "refused load", "bulk load", "undo"):
             deed, began = self._deed(kind), time.monotonic()
             process = self._start(deed)
@@ -247,14 +262,14 @@ class Siege:
 
     def _kill(self, deed: Deed) -> int:
         """Run a command until it is killed; the version that it acknowledged, or 0."""
-        moment = self._random.uniform(0, self._durations[deed.kind] * 1.1)
-        process = self._start(deed)
-        time.sleep(moment)
-        self._tally.kills[deed.kind] += 1
-        if process.poll() is not None:
+        moment, victim = self._random.uniform(0, self._durations[deed.kind]), self._random.choice(VICTIMS)
+        began, process = time.monotonic(), self._start(deed)
+        try:
+            process.wait(moment)
+            self._durations[deed.kind] = time.monotonic() - began
             self._tally.ended_before += 1
-        else:
-            victim = self._random.choice(VICTIMS)
+        except subprocess.TimeoutExpired:
+            self._tally.kills[deed.kind] += 1
             self._tally.victims[self._strike(process.pid, victim)] += 1
         return self._finish(process)
 
@@ -276,8 +291,7 @@ class Siege:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise Lost(f"{process.args} does not end") from None
-        self._group = process.pid
-        self._streams = process
+        self._last = process
         if status:
             return 0
         assert process.stdout is not None
@@ -292,7 +306,7 @@ class Siege:
                 raise Lost(f"version {number} is current after {deed.message}, and {done or before} was acknowledged")
         wait_for(self._lock_is_free, f"the writer's lock is held after {deed.message}")
         self._commit()
-        wait_for(lambda: not members(self._group), f"processes run on after {deed.message}")
+        wait_for(lambda: not members(self._last.pid), f"processes run on after {deed.message}")
         self._no_traceback(deed)
         while self._model.version < self._versions.current():
             self._model.take(self._versions)
@@ -302,7 +316,7 @@ class Siege:
             raise Lost(f"{deed.message} was acknowledged as {done}, but {self._model.version} is current")
         self._tally.acknowledged += bool(done)
         self._tally.only_published += self._model.version - before == 2 and not done
-        self._model.compare(self._versions)
+        self._model.compare(self._versions, whole=self._tally.kills.total() % WHOLE == 0)
         if left := list(leftovers(self._versions)):
             raise Lost(f"left behind after {deed.message}: {', '.join(left)}")
 
@@ -322,9 +336,9 @@ class Siege:
         self._tally.acknowledged += 1
 
     def _no_traceback(self, deed: Deed) -> None:
-        with self._streams:
-            assert self._streams.stderr is not None
-            if "Traceback" in (errors := self._streams.stderr.read()):
+        with self._last as process:
+            assert process.stderr is not None
+            if "Traceback" in (errors := process.stderr.read()):
                 raise Lost(f"{deed.message} ended with a traceback: {errors}")
 
     def _took_effect(self, deed: Deed, number: int) -> None:
@@ -344,6 +358,7 @@ class Siege:
 
     def _audit(self) -> None:
         """At the end: the versions that are kept follow from nothing by the change sets, and `kg repair` agrees."""
+        self._model.compare(self._versions, whole=True)
         kept, model = self._versions.kept(), Model()
         for number in range(1, self._versions.current() + 1):
             model.take(self._versions)
