@@ -22,7 +22,8 @@ from kg.store import Versions
 
 quads = ox.Store()
 quads.bulk_extend(
-    ox.Quad(ox.NamedNode(f"urn:{n}"), ox.NamedNode("urn:p"), ox.Literal(n), ox.NamedNode("urn:g")) for n in range(100_000)
+    ox.Quad(ox.NamedNode(f"urn:{n}"), ox.NamedNode("urn:p"), ox.Literal(n), ox.NamedNode("urn:g"))
+    for n in range(100_000)
 )
 with Versions(Path(sys.argv[1])).writing() as draft:
     draft.put(quads)
