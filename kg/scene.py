@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
 from functools import lru_cache, partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pyoxigraph as ox
@@ -41,8 +42,15 @@ class Scene:
         return list(self._describe(node).get(predicate, ()))
 
     def subjects(self, predicate: str, node: Term) -> list[Term]:
-        pointing = {q.subject for q in self.view.merged(None, predicate, node)}
-        return [subject for subject in pointing if node in self.values(subject, predicate)]
+        pointing = self.view.facts.quads_for_pattern(None, ox.NamedNode(predicate), node, None)
+        found: dict[Term, None] = dict.fromkeys(q.subject for q in pointing if is_stated(q))
+        if predicate not in self.view.functional:
+            return list(found)
+        # Many may point to one: only those of which something else is said as well are looked at in full.
+        return [s for s in found if self._undisputed(s, predicate) or node in self.values(s, predicate)]
+
+    def _undisputed(self, subject: Term, predicate: str) -> bool:
+        return len(list(islice(self.view.merged(subject, predicate, None), 2))) == 1
 
     def classes(self, node: Term) -> frozenset[str]:
         return self._classes(node)

@@ -21,6 +21,8 @@ import pyoxigraph as ox
 
 #: Quads that are written at once.
 _CHUNK = 400_000
+#: Chunks from which on the database is compacted.
+_MANY_CHUNKS = 4
 
 
 class Settling:
@@ -78,8 +80,12 @@ def main() -> None:
     quads: Iterator[ox.Quad] = ox.parse(path=file, format=ox.RdfFormat.N_QUADS)
     if copies == "1":
         quads = with_copies(quads)
+    chunks = 0
     while chunk := list(islice(quads, _CHUNK)):
         store.bulk_extend(chunk)
+        chunks += 1
+    if chunks > _MANY_CHUNKS:
+        store.optimize()  # else each reader would look for each term in the files of every chunk
     store.flush()
     del store
     os._exit(0)
