@@ -62,15 +62,18 @@ class Versions:
 
         Raises:
             Conflict: the folder holds something else.
-            StoreFailure: it holds a store that has lost its store.json.
+            StoreFailure: it holds a store that has lost its store.json, or the disk does not take it.
         """
-        home.mkdir(parents=True, exist_ok=True)
         try:
-            with locked(home / ".create"):
-                if not cls.exists(home):
-                    cls._make(home, bare=bare)
-        finally:
-            (home / ".create").unlink(missing_ok=True)
+            home.mkdir(parents=True, exist_ok=True)
+            try:
+                with locked(home / ".create"):
+                    if not cls.exists(home):
+                        cls._make(home, bare=bare)
+            finally:
+                (home / ".create").unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(home, error) from None
         return cls(home)
 
     @staticmethod
@@ -241,28 +244,27 @@ class Versions:
             StoreFailure: the disk does not take it. The version before stays current.
         """
         try:
-            with locked(self.home / "locks" / "writer"):
+            with locked(self.home / "locks" / "writer") as lock:
                 self._sweep()
                 base = self.current()
                 path = self.home / "staging" / str(base + 1)
                 with self.reading(base) as (_, store):
                     store.backup(str(path))
                 with self._telling(base):
-                    draft = Draft(self, base, path)
+                    draft = Draft(self, base, path, lock)
                     try:
                         yield draft
                     finally:
                         draft.discard()
         except OSError as error:
-            raise StoreFailure(
-                f"{self.home} cannot be written to: {error.strerror or error}. Nothing was changed.",
-                "See that the disk has room and that the folder is yours.",
-            ) from None
+            raise _unwritable(self.home, error) from None
 
     def _sweep(self) -> None:
         """Remove what a crashed writer left: staged copies, and versions beyond the current one."""
         for stray in (self.home / "staging").iterdir():
             shutil.rmtree(stray, ignore_errors=True)
+        for unfinished in (*self.home.glob("*.new"), *self.home.glob("records/*.new")):
+            unfinished.unlink()
         for version in self.kept():
             if version > self.current():
                 shutil.rmtree(self.home / "versions" / str(version))
@@ -276,7 +278,8 @@ class Versions:
         for version in locks.union(self.kept()):
             lock = self.home / "locks" / str(version)
             if version < oldest:
-                with suppress(BlockingIOError), locked(lock, wait=False):
+                # A reader holds it, or the disk does not take a lock: the next commit comes by.
+                with suppress(OSError), locked(lock, wait=False):
                     shutil.rmtree(self.home / "versions" / str(version), ignore_errors=True)
                     lock.unlink()
 
@@ -286,6 +289,13 @@ def in_memory(store: ox.Store) -> ox.Store:
     copy = ox.Store()
     copy.bulk_extend(store)
     return copy
+
+
+def _unwritable(home: Path, error: OSError) -> StoreFailure:
+    return StoreFailure(
+        f"{home} cannot be written to: {error.strerror or error}. Nothing was changed.",
+        "See that the disk has room and that the folder is yours.",
+    )
 
 
 def is_damage(error: BaseException) -> bool:

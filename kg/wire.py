@@ -56,7 +56,8 @@ def start_worker(
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kg.worker", str(theirs.fileno()), str(home), str(megabytes)],
+            # -P: what the folder of the caller holds is not imported.
+            [sys.executable, "-P", "-m", "kg.worker", str(theirs.fileno()), str(home), str(megabytes)],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stderr=errors,
