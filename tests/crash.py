@@ -35,7 +35,6 @@ from kg.changes import HISTORY, read
 from kg.content import Content
 from kg.durable import locked
 from kg.loading import ensure_content
-from kg.quads import TOP
 from kg.store import Versions
 from kg.terms import PREFIXES, SOURCE
 from tests.server import KG, environment
@@ -290,7 +289,7 @@ class Siege:
             status = process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            raise Lost(f"{process.args} does not end") from None
+            raise Lost(f"{process.args!r} does not end") from None
         self._last = process
         if status:
             return 0
