@@ -43,6 +43,8 @@ from tests.server import KG, environment
 KEEP = 3
 #: Facts that come in bulk: enough for a process of their own that writes them.
 BULK = 11_000
+#: Loads in bulk that stand at once.
+MANY = 3
 #: Seconds after which a process that should have ended, or a lock that should be free, counts as left behind.
 PATIENCE = 60
 #: Every so many kills, all facts are compared, not only their number and those that changed.
@@ -50,8 +52,8 @@ WHOLE = 10
 MARKER = ox.NamedNode(SOURCE + "crash-marker")
 NOTES = ox.NamedNode(SOURCE + "crash-notes")
 #: What is killed: everything more often than one process.
-VICTIMS = ("all", "all", "all", "parent", "worker", "settling")
-WEIGHTS = {"load": 3, "update": 3, "bulk load": 4, "refused load": 1, "undo": 3}
+VICTIMS = ("all", "all", "all", "parent", "worker", "settling", "settling")
+WEIGHTS = {"load": 3, "update": 3, "bulk load": 4, "refused load": 1, "undo": 2}
 
 REFUSED = (
     f"<{PREFIXES['proposal']}crash> <{PREFIXES['rdf']}type> <{PREFIXES['trade']}Concession> <{SOURCE}crash-refused> .\n"
@@ -178,8 +180,9 @@ class Siege:
         self._versions, self._model, self._tally = Versions(home), Model(), Tally()
         self._numbers = iter(range(1, sys.maxsize))
         self._bulk = "".join(sources(BULK, seed))
-        #: The version that came in bulk and stands, and small ones that can be undone.
-        self._bulk_version, self._small_versions = 0, [0]
+        #: The versions that came in bulk and stand, and small ones that can be undone.
+        self._bulks: list[int] = []
+        self._smalls: list[int] = []
         self._durations: dict[str, float] = {}
         (folder / "sitecustomize.py").write_text(f"from kg import store\nstore.KEEP = {KEEP}\n")
         self._environment = environment(
@@ -226,11 +229,11 @@ class Siege:
 
     def _deed(self, kind: str) -> Deed:
         number = next(self._numbers)
-        if kind == "bulk load" and self._bulk_version:
+        if kind == "bulk load" and len(self._bulks) == MANY:
             kind = "undo"
         message = f"{kind} {number}"
         if kind == "undo":
-            undoes = self._bulk_version or self._random.choice(self._small_versions)
+            undoes = self._random.choice(self._bulks or self._smalls or [0])
             if not undoes:
                 return self._deed("load")
             gone = frozenset(read(self._versions, undoes).asserted.added)
@@ -348,12 +351,9 @@ class Siege:
         if not deed.adds <= self._model.facts or deed.removes & self._model.facts:
             raise Lost(f"version {number} is not what {deed.message!r} was to make")
         if deed.undoes:
-            self._bulk_version = 0
-            self._small_versions = [n for n in self._small_versions if n != deed.undoes] or [0]
-        elif deed.kind == "bulk load":
-            self._bulk_version = number
+            (self._bulks if deed.undoes in self._bulks else self._smalls).remove(deed.undoes)
         else:
-            self._small_versions = [n for n in self._small_versions if n] + [number]
+            (self._bulks if deed.kind == "bulk load" else self._smalls).append(number)
 
     def _audit(self) -> None:
         """At the end: the versions that are kept follow from nothing by the change sets, and `kg repair` agrees."""
@@ -398,7 +398,7 @@ def leftovers(versions: Versions) -> Iterator[str]:
     for path in (*home.glob("staging/*"), *home.rglob("*.new"), *(p for p in home.glob("past/*") if p.is_dir())):
         yield str(path.relative_to(home))
     for number in versions.kept():
-        if not current - KEEP < number <= current:
+        if not current - store.KEEP < number <= current:
             yield f"versions/{number}"
 
 
