@@ -18,6 +18,7 @@ from kg.console import (
     open_versions,
     print_answer,
     progress_bar,
+    read_iri,
     read_with,
     report_format,
     reported,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from kg.store import Versions
 
 _ROW_FORMATS = [f.name for f in (*formats.ROWS, *formats.GRAPHS)]
+_FILES = click.Path(exists=True, path_type=Path)
 
 
 class _Group(click.Group):
@@ -85,7 +87,7 @@ def serve(settings: Settings, host: str, port: int, bare: bool) -> None:
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER...", type=_FILES)
 @click.option("--graph", help="IRI of the source graph; default: named by the file.")
 @click.option("--merge", is_flag=True, help="Keep what the graph holds already.")
 @click.option("--message", default="", help="Why, for the history.")
@@ -96,6 +98,8 @@ def load(
     settings: Settings, files: Sequence[Path], graph: str | None, merge: bool, message: str, dry_run: bool, form: str
 ) -> None:
     """Load facts: all files, or nothing if one fact does not conform.
+
+    A folder stands for all RDF files in it and below. A file that ends in .gz is unpacked while it is read.
 
     Example: kg load my-facts.ttl
     """
@@ -134,12 +138,12 @@ def _one_text(what: str, text: str | None, file: IO[str] | None) -> str:
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER...", type=_FILES)
 @click.option("--graph", help="IRI of the source graph; default: named by the file.")
 @report_format
 @click.pass_obj
 def validate(settings: Settings, files: Sequence[Path], graph: str | None, form: str) -> None:
-    """Say whether files conform, as `load` would, and change nothing.
+    """Say whether files and folders conform, as `load` would, and change nothing.
 
     Example: kg validate my-facts.ttl --format json
     """
@@ -160,6 +164,23 @@ def _import(versions: Versions, document: Document, file: Path, dry_run: bool) -
         ),
         dry_run,
     )
+
+
+@main.command()
+@click.argument("graphs", nargs=-1, required=True, metavar="GRAPH...")
+@click.option("--message", default="", help="Why, for the history.")
+@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
+@report_format
+@click.pass_obj
+def remove(settings: Settings, graphs: Sequence[str], message: str, dry_run: bool, form: str) -> None:
+    """Remove graphs with all that they say: all of them, or nothing if other facts rely on one.
+
+    Example: kg remove source:my-facts
+    """
+    iris = [read_iri("GRAPH", graph) for graph in graphs]
+    outcome = write_with(settings, {"job": "remove", "graphs": iris, "message": message, "dry_run": dry_run}, form)
+    if form == "text":
+        tell(outcome, dry_run)
 
 
 @main.group("import")

@@ -118,18 +118,16 @@ def load_files(
     message: str = "",
     dry_run: bool = False,
 ) -> Outcome:
-    """Load files and print the report."""
-    from kg.parsing import Document
-    from kg.terms import expand
+    """Load files, and those in folders, and print the report."""
+    from kg.parsing import Document, rdf_files
 
-    iri = None if graph is None else expand(graph)
-    if graph is not None and iri is None:
-        raise BadRequest(f"--graph {graph!r} is no IRI.", "Give an absolute IRI or a name such as source:my-notes.")
-    for file in files:  # what is wrong with a name is said before a process is started
+    iri = None if graph is None else read_iri("--graph", graph)
+    found = [file for path in files for file in rdf_files(path)]
+    for file in found:  # what is wrong with a name is said before a process is started
         Document.from_file(file, iri)
     request = {
         "job": "files",
-        "paths": [str(file) for file in files],
+        "paths": [str(file) for file in found],
         "graph": iri,
         "mode": "merge" if merge else "replace",
         "message": message,
@@ -140,18 +138,24 @@ def load_files(
 
 def write_with(settings: Settings, request: dict[str, Any], form: str) -> Outcome:
     """Have a process of its own, which foreign text may exhaust without harm, write; and print its report."""
-    from kg.loading import Outcome
-    from kg.records import Record
-    from kg.wire import ask_once, rebuild_report
+    from kg.wire import ask_once, rebuild_outcome
 
     versions = open_versions(settings)
 
     def work(step: Progress) -> Outcome:
-        answer = ask_once(versions.home, settings.memory, request, step)
-        record = Record(**answer["commit"]) if answer["commit"] else None
-        return Outcome(record, rebuild_report(answer["report"]))
+        return rebuild_outcome(ask_once(versions.home, settings.memory, request, step))
 
     return reported(form, work)
+
+
+def read_iri(argument: str, text: str) -> str:
+    """The IRI of an argument. Raises: BadRequest."""
+    from kg.terms import expand
+
+    iri = expand(text)
+    if iri is None:
+        raise BadRequest(f"{argument} {text!r} is no IRI.", "Give an absolute IRI or a name such as source:my-notes.")
+    return iri
 
 
 def reported(form: str, work: Callable[[Progress], Outcome]) -> Outcome:
@@ -161,18 +165,21 @@ def reported(form: str, work: Callable[[Progress], Outcome]) -> Outcome:
             outcome = work(step)
     except Refused as error:
         if form != "text":
-            click.echo(_serialised(error.report, form))
+            _print(error.report, form)
         raise
     report = outcome.report
     if form != "text":
-        click.echo(_serialised(report, form))
+        _print(report, form)
     elif report.text():
         click.echo(report.text(), err=True)
     return outcome
 
 
-def _serialised(report: Report, form: str) -> str:
-    return report.turtle if form == "turtle" else json.dumps(report.as_dict(), ensure_ascii=False, indent=2)
+def _print(report: Report, form: str) -> None:
+    if form == "turtle":
+        click.echo(report.turtle, nl=False)
+    else:
+        click.echo(json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
 
 
 def tell(outcome: Outcome, dry_run: bool, idle: str = "Nothing to do: the graph holds all this.") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from textwrap import shorten
@@ -13,9 +14,10 @@ from kg.admission import Admission, vocabulary, writable
 from kg.changes import read
 from kg.content import Content
 from kg.draft import Draft
-from kg.errors import Conflict, Refused
+from kg.errors import BadData, Conflict, NotFound, Refused
 from kg.operations import EVERYTHING, Using
 from kg.parsing import Document
+from kg.quads import TOP
 from kg.records import Record
 from kg.report import Report
 from kg.store import Versions
@@ -39,13 +41,14 @@ def _silent(step: str, done: int = 0, total: int = 0) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a load did: the commit (None: nothing to do, or a dry run) and the report.
+    """What a write did: the commit (None: nothing to do, or a dry run), the report, and the graphs that it made.
 
     `skipped` facts of a commit that was to be taken back were changed again since, and are left as they are.
     """
 
     record: Record | None
     report: Report
+    created: tuple[str, ...] = ()
     skipped: int = 0
 
 
@@ -61,18 +64,46 @@ def load(
 ) -> Outcome:
     """Put documents into their graphs: instead of what the graph held, or beside it.
 
+    A data set names its graphs itself, and only those are written.
+
     Raises:
-        BadData: a document does not parse or uses a term that the ontology does not have.
+        BadData: a document does not parse, uses a term that the ontology does not have, or states facts in no graph.
         BadRequest: a document is for a graph that is not the user's to write.
         Refused: the facts do not conform. The store is as before.
     """
-    if mode == "merge":
-        documents = [d.salted() for d in documents]
+    documents = _told_apart(documents, mode)
     incoming = _read(documents, None if versions.bare else Admission(vocabulary(content)), progress)
+    if not versions.bare:
+        _refuse_unsourced(documents, incoming)
     with versions.writing() as draft:
+        new = [g for g in incoming.named_graphs() if not any(draft.store.quads_for_pattern(None, None, None, g))]
         _put(draft, documents, incoming, keep=mode == "merge")
         text = message or "Load " + ", ".join(d.name for d in documents)
-        return _finish(versions, draft, content, documents, text, dry_run, progress)
+        outcome = _finish(versions, draft, content, documents, text, dry_run, progress)
+    return outcome if outcome.record is None else replace(outcome, created=tuple(sorted(g.value for g in new)))
+
+
+def _told_apart(documents: Sequence[Document], mode: Mode) -> list[Document]:
+    """The documents, with blank nodes that no other has where others may speak of the same graphs."""
+    times = Counter(d.graph for d in documents)
+
+    def shares(document: Document) -> bool:
+        names_all = not (document.graph or document.claims_graph)
+        return mode == "merge" or names_all or times[document.graph] > 1
+
+    return [d.salted() if shares(d) else d for d in documents]
+
+
+def _refuse_unsourced(documents: Iterable[Document], incoming: ox.Store) -> None:
+    """Raises: BadData: a data set has facts in its default graph, and no name of a file stands for their source."""
+    stray = next(incoming.quads_for_pattern(None, None, None, TOP), None)
+    if stray is None:
+        return
+    triple = (str(stray.subject), str(stray.predicate), str(stray.object))
+    document = next(d for d in documents if not d.graph)
+    message = "A fact stands in no graph, so that it has no source."
+    line = document.lines({triple}).get(triple)
+    raise BadData(message, "Name its source: GRAPH source:… { … }.", file=document.name, line=line)
 
 
 def _read(documents: Iterable[Document], admission: Admission | None, progress: Progress) -> ox.Store:
@@ -95,17 +126,36 @@ def _put(draft: Draft, documents: Iterable[Document], incoming: ox.Store, *, kee
     draft.put(incoming, keep=keep)
 
 
-def remove(versions: Versions, graph: str, content: Content) -> Outcome:
-    """Remove a whole graph.
+def remove(
+    versions: Versions,
+    graphs: Sequence[str],
+    content: Content,
+    *,
+    message: str = "",
+    dry_run: bool = False,
+    progress: Progress = _silent,
+) -> Outcome:
+    """Remove whole graphs, all of them or none.
 
     Raises:
-        BadRequest: the graph is not the user's to write.
-        Refused: other facts rely on what the graph says.
+        BadRequest: a graph is not the user's to write.
+        NotFound: there is no such graph.
+        Refused: other facts rely on what a graph says. The store is as before.
     """
-    writable(graph)
+    for graph in graphs:
+        writable(graph)
     with versions.writing() as draft:
-        draft.set_graph(_graph_name(graph), ())
-        return _finish(versions, draft, content, (), f"Remove {graph}", False, _silent)
+        names = {graph: _graph_name(graph) for graph in graphs}
+        held = {g for g, name in names.items() if any(draft.store.quads_for_pattern(None, None, None, name))}
+        if missing := [f"<{g}>" for g in names if g and g not in held]:
+            raise NotFound(
+                f"There is no graph {', '.join(missing)}; nothing was changed.",
+                "SELECT DISTINCT ?g { GRAPH ?g { } } lists the graphs.",
+            )
+        for name in names.values():
+            draft.set_graph(name, ())
+        text = message or f"Remove {', '.join(names)}"
+        return _finish(versions, draft, content, (), text, dry_run, progress)
 
 
 def update(

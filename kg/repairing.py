@@ -107,7 +107,7 @@ class _Mending:
             if named < 0:
                 raise ValueError(f"it says {named}")
         except (OSError, ValueError) as error:
-            named, wrong = there, f"current cannot be read ({error})"
+            named, wrong = there, f"current cannot be read ({getattr(error, 'strerror', error)})"
         else:
             wrong = "" if there <= named + 1 else f"current names version {named}, but there are later ones"
         if named > max(parts, default=0):

@@ -35,7 +35,8 @@ class Settling:
         fresh.dump(str(self.quads), format=ox.RdfFormat.N_QUADS)
         base.flush()
         base.backup(str(self.database))
-        command = [sys.executable, "-m", "kg.settling", str(self.database), str(self.quads), str(int(copies))]
+        # -P: what the folder of the caller holds is not imported.
+        command = [sys.executable, "-P", "-m", "kg.settling", str(self.database), str(self.quads), str(int(copies))]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[lock.fileno()]
         )

@@ -111,13 +111,13 @@ def _looks_bare(home: Path) -> bool:
 
 def tidy(home: Path, top: int) -> list[Finding]:
     """Clear away what is of no version up to the current one; what is of no store at all is set aside."""
-    found = list(_untaken_locks(home))
+    found = list(_odd_locks(home))
     for folder in ("versions", "records", "changes"):
         known = numbered(home, folder)
         for number in sorted(n for n in known if n > top):
             discard(known.pop(number))
             found.append(Finding(f"{folder}/{number}{ENDINGS[folder]} {_LEFT}", "removed"))
-        strays = set((home / folder).iterdir()) - set(known.values())
+        strays = sorted(set((home / folder).iterdir()) - set(known.values()))
         found += [
             Finding(f"{p.relative_to(home)} does not belong there", f"moved to {set_aside(home, p)}") for p in strays
         ]
@@ -126,12 +126,13 @@ def tidy(home: Path, top: int) -> list[Finding]:
     return found
 
 
-def _untaken_locks(home: Path) -> Iterator[Finding]:
-    """Remove the locks that are of no version, or that something was written to; not those that somebody holds."""
+def _odd_locks(home: Path) -> Iterator[Finding]:
+    """Remove the locks of versions that are gone, and what is no lock of a version; not what somebody holds."""
     versions = {str(number) for number in numbered(home, "versions")}
-    for path in list((home / "locks").iterdir()):
-        odd = path.name not in versions or path.stat().st_size
-        if odd and path.name != "writer":
+    for path in sorted((home / "locks").iterdir()):
+        odd = path.stat().st_size > 0 or path not in numbered(home, "locks").values()
+        if path.name != "writer" and (odd or path.name not in versions):
             with suppress(BlockingIOError), locked(path, wait=False):
                 path.unlink()
-                yield Finding(f"locks/{path.name} is not a lock of a version", "removed")
+                if odd:
+                    yield Finding(f"locks/{path.name} is no lock of a version", "removed")
