@@ -203,13 +203,11 @@ class Draft:
         self.store = ox.Store(str(self._settling.database))
         return self._settling.database
 
-    def discard(self) -> None:
-        """Throw the copy away; after `publish` there is nothing left to throw."""
+    def close(self) -> None:
+        """Let go of the files and end what writes them; they are the store's to remove."""
         if self._settling:
             self._settling.stop()
-            shutil.rmtree(self._settling.database.parent, ignore_errors=True)
         self._release()
-        shutil.rmtree(self._path, ignore_errors=True)
 
     def _close(self, path: Path) -> None:
         """Make the copy durable and close it."""

@@ -22,7 +22,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from unittest.mock import patch
 
@@ -37,12 +36,15 @@ from kg.durable import locked
 from kg.loading import ensure_content
 from kg.store import Versions
 from kg.terms import PREFIXES, SOURCE
+from tests.ledger import Ledger, Lost
 from tests.server import KG, environment
 
 #: Versions kept while the loop runs, in all processes.
 KEEP = 3
 #: Facts that come in bulk: enough for a process of their own that writes them.
 BULK = 11_000
+#: Loads in bulk that stand at once.
+MANY = 3
 #: Seconds after which a process that should have ended, or a lock that should be free, counts as left behind.
 PATIENCE = 60
 #: Every so many kills, all facts are compared, not only their number and those that changed.
@@ -50,16 +52,12 @@ WHOLE = 10
 MARKER = ox.NamedNode(SOURCE + "crash-marker")
 NOTES = ox.NamedNode(SOURCE + "crash-notes")
 #: What is killed: everything more often than one process.
-VICTIMS = ("all", "all", "all", "parent", "worker", "settling")
-WEIGHTS = {"load": 3, "update": 3, "bulk load": 4, "refused load": 1, "undo": 3}
+VICTIMS = ("all", "all", "all", "parent", "worker", "settling", "settling")
+WEIGHTS = {"load": 3, "update": 3, "bulk load": 4, "refused load": 1, "undo": 2}
 
 REFUSED = (
     f"<{PREFIXES['proposal']}crash> <{PREFIXES['rdf']}type> <{PREFIXES['trade']}Concession> <{SOURCE}crash-refused> .\n"
 )
-
-
-class Lost(Exception):
-    """Something was lost, or is in the way."""
 
 
 @dataclass
@@ -106,80 +104,17 @@ class Deed:
     undoes: int = 0
 
 
-class Model:
-    """What the store must hold: the acknowledged change sets, put together without it."""
-
-    def __init__(self) -> None:
-        #: Facts of all graphs but the history, copies in the default graph included.
-        self.facts: set[ox.Quad] = set()
-        self.version = 0
-        self._holders: Counter[ox.Triple] = Counter()
-        #: What changed since the last comparison.
-        self._touched: set[ox.Quad] = set()
-        #: Version to the fingerprint of its record and its change set.
-        self._papers: dict[int, str] = {}
-
-    def take(self, versions: Versions) -> None:
-        """Take in the next version."""
-        self.version += 1
-        change = read(versions, self.version)
-        self._require(not change.added & self.facts, "adds what was there")
-        self._require(change.removed <= self.facts, "removes what was not there")
-        self.facts |= change.added
-        self.facts -= change.removed
-        for quads, step in ((change.added, 1), (change.removed, -1)):
-            for quad in quads:
-                self._holders[quad.triple] += step
-                copy = ox.Quad(*quad.triple)
-                (self.facts.add if self._holders[quad.triple] else self.facts.discard)(copy)
-                self._touched |= {quad, copy}
-        record = versions.record(self.version)
-        self._require((record.version, len(change.asserted.added)) == (self.version, record.added), "miscounts")
-        self._papers[self.version] = self._fingerprint(versions, self.version)
-
-    def _require(self, holds: bool, what: str) -> None:
-        if not holds:
-            raise Lost(f"version {self.version} {what}")
-
-    @staticmethod
-    def _fingerprint(versions: Versions, number: int) -> str:
-        record = versions.home / "records" / f"{number}.json"
-        return sha256(record.read_bytes() + versions.change_file(number).read_bytes()).hexdigest()
-
-    def compare(self, versions: Versions, *, whole: bool) -> None:
-        """See that the store holds this: every fact, or only as many, and what changed since the last time.
-
-        Raises: Lost, if it does not.
-        """
-        with versions.reading() as (number, opened):
-            told = set(opened.quads_for_pattern(None, None, None, HISTORY))
-            if whole:
-                held = set(opened) - told
-                missing, more = self.facts - held, held - self.facts
-            else:
-                missing = {q for q in self._touched & self.facts if q not in opened}
-                more = {q for q in self._touched - self.facts if q in opened}
-                self._require(len(opened) - len(told) == len(self.facts), f"has {len(opened):,} quads")
-        self._touched.clear()
-        self._require(number == self.version, f"is the last that should be there, and {number} is current")
-        if missing or more:
-            raise Lost(f"version {number} lacks {len(missing)} facts and has {len(more)} more: {[*missing, *more][:3]}")
-        version = ox.NamedNode(PREFIXES["trade"] + "Version")
-        self._require(sum(q.object == version for q in told) == number, "does not tell of all versions")
-        for earlier, papers in self._papers.items():
-            self._require(papers == self._fingerprint(versions, earlier), f"found other papers of version {earlier}")
-
-
 class Siege:
     """One store, and the commands that are killed on it."""
 
     def __init__(self, folder: Path, home: Path, seed: int) -> None:
         self._folder, self._home, self._random = folder, home, random.Random(seed)
-        self._versions, self._model, self._tally = Versions(home), Model(), Tally()
+        self._versions, self._ledger, self._tally = Versions(home), Ledger(), Tally()
         self._numbers = iter(range(1, sys.maxsize))
         self._bulk = "".join(sources(BULK, seed))
-        #: The version that came in bulk and stands, and small ones that can be undone.
-        self._bulk_version, self._small_versions = 0, [0]
+        #: The versions that came in bulk and stand, and small ones that can be undone.
+        self._bulks: list[int] = []
+        self._smalls: list[int] = []
         self._durations: dict[str, float] = {}
         (folder / "sitecustomize.py").write_text(f"from kg import store\nstore.KEEP = {KEEP}\n")
         self._environment = environment(
@@ -195,21 +130,21 @@ class Siege:
                 deed = self._deed(self._random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0])
                 done = self._kill(deed)
                 self._inspect(deed, done)
-                tell(f"{self._tally.kills.total():4} {deed.kind}, version {self._model.version}")
+                tell(f"{self._tally.kills.total():4} {deed.kind}, version {self._ledger.version}")
             self._audit()
         except Lost as error:
             self._tally.lost.append(str(error))
         self._tally.found = self._versions.current()
-        self._tally.facts, self._tally.seconds = len(self._model.facts), time.monotonic() - began
+        self._tally.facts, self._tally.seconds = len(self._ledger.facts), time.monotonic() - began
         return self._tally
 
     def _set_out(self) -> None:
         """What generated sources refer to; and each kind of command once to its end, for the time that it takes."""
         self._file("base", "".join(sources(2_000)))
         subprocess.run([KG, "load", self._folder / "base.nq"], env=self._environment, capture_output=True, check=True)
-        while self._model.version < self._versions.current():
-            self._model.take(self._versions)
-        self._tally.acknowledged = self._model.version
+        while self._ledger.version < self._versions.current():
+            self._ledger.take(self._versions)
+        self._tally.acknowledged = self._ledger.version
         for kind in ("update", "load", "refused load", "bulk load", "undo"):
             deed, began = self._deed(kind), time.monotonic()
             process = self._start(deed)
@@ -226,11 +161,11 @@ class Siege:
 
     def _deed(self, kind: str) -> Deed:
         number = next(self._numbers)
-        if kind == "bulk load" and self._bulk_version:
+        if kind == "bulk load" and len(self._bulks) == MANY:
             kind = "undo"
         message = f"{kind} {number}"
         if kind == "undo":
-            undoes = self._bulk_version or self._random.choice(self._small_versions)
+            undoes = self._random.choice(self._bulks or self._smalls or [0])
             if not undoes:
                 return self._deed("load")
             gone = frozenset(read(self._versions, undoes).asserted.added)
@@ -299,7 +234,7 @@ class Siege:
 
     def _inspect(self, deed: Deed, done: int) -> None:
         """What must be so after a command, however it ended. `done` is the version that it acknowledged, or 0."""
-        before = self._model.version
+        before = self._ledger.version
         with self._versions.reading() as (number, _):
             if number not in (before, before + 1) or number < done:
                 raise Lost(f"version {number} is current after {deed.message}, and {done or before} was acknowledged")
@@ -307,15 +242,15 @@ class Siege:
         self._commit()
         wait_for(lambda: not members(self._last.pid), f"processes run on after {deed.message}")
         self._no_traceback(deed)
-        while self._model.version < self._versions.current():
-            self._model.take(self._versions)
-        if self._model.version - before == 2:
+        while self._ledger.version < self._versions.current():
+            self._ledger.take(self._versions)
+        if self._ledger.version - before == 2:
             self._took_effect(deed, before + 1)
-        elif done or self._model.version - before != 1:
-            raise Lost(f"{deed.message} was acknowledged as {done}, but {self._model.version} is current")
+        elif done or self._ledger.version - before != 1:
+            raise Lost(f"{deed.message} was acknowledged as {done}, but {self._ledger.version} is current")
         self._tally.acknowledged += bool(done)
-        self._tally.only_published += self._model.version - before == 2 and not done
-        self._model.compare(self._versions, whole=self._tally.kills.total() % WHOLE == 0)
+        self._tally.only_published += self._ledger.version - before == 2 and not done
+        self._ledger.compare(self._versions, whole=self._tally.kills.total() % WHOLE == 0)
         if left := list(leftovers(self._versions)):
             raise Lost(f"left behind after {deed.message}: {', '.join(left)}")
 
@@ -345,25 +280,22 @@ class Siege:
         message = self._versions.record(number).message
         if message != deed.message or deed.kind == "refused load":
             raise Lost(f"version {number} is of {message!r}, not of {deed.message!r}")
-        if not deed.adds <= self._model.facts or deed.removes & self._model.facts:
+        if not deed.adds <= self._ledger.facts or deed.removes & self._ledger.facts:
             raise Lost(f"version {number} is not what {deed.message!r} was to make")
         if deed.undoes:
-            self._bulk_version = 0
-            self._small_versions = [n for n in self._small_versions if n != deed.undoes] or [0]
-        elif deed.kind == "bulk load":
-            self._bulk_version = number
+            (self._bulks if deed.undoes in self._bulks else self._smalls).remove(deed.undoes)
         else:
-            self._small_versions = [n for n in self._small_versions if n] + [number]
+            (self._bulks if deed.kind == "bulk load" else self._smalls).append(number)
 
     def _audit(self) -> None:
         """At the end: the versions that are kept follow from nothing by the change sets, and `kg repair` agrees."""
-        self._model.compare(self._versions, whole=True)
-        kept, model = self._versions.kept(), Model()
+        self._ledger.compare(self._versions, whole=True)
+        kept, ledger = self._versions.kept(), Ledger()
         for number in range(1, self._versions.current() + 1):
-            model.take(self._versions)
+            ledger.take(self._versions)
             if number in kept:
                 with self._versions.reading(number) as (_, opened):
-                    if {q for q in opened if q.graph_name != HISTORY} != model.facts:
+                    if {q for q in opened if q.graph_name != HISTORY} != ledger.facts:
                         raise Lost(f"version {number} is not what its change sets say")
         repair = subprocess.run([KG, "repair", "--dry-run"], env=self._environment, capture_output=True, text=True)
         if repair.stdout != "The store is whole.\n":
@@ -398,7 +330,7 @@ def leftovers(versions: Versions) -> Iterator[str]:
     for path in (*home.glob("staging/*"), *home.rglob("*.new"), *(p for p in home.glob("past/*") if p.is_dir())):
         yield str(path.relative_to(home))
     for number in versions.kept():
-        if not current - KEEP < number <= current:
+        if not current - store.KEEP < number <= current:
             yield f"versions/{number}"
 
 

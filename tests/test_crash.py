@@ -21,10 +21,8 @@ import pyoxigraph as ox
 from kg.store import Versions
 
 quads = ox.Store()
-quads.bulk_extend(
-    ox.Quad(ox.NamedNode(f"urn:{n}"), ox.NamedNode("urn:p"), ox.Literal(n), ox.NamedNode("urn:g"))
-    for n in range(100_000)
-)
+p, g = ox.NamedNode("urn:p"), ox.NamedNode("urn:g")
+quads.bulk_extend(ox.Quad(ox.NamedNode(f"urn:{n}"), p, ox.Literal(n), g) for n in range(100_000))
 with Versions(Path(sys.argv[1])).writing() as draft:
     draft.put(quads)
     draft.settle()
