@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
-from kg import __version__, describing, formats, problems
+from kg import __version__, describing, formats, problems, writing
 from kg.catalogue import Catalogue
-from kg.envelope import Envelope
-from kg.errors import (
-    BadRequest,
-    Forbidden,
-    NotFound,
-    Unauthorized,
-    UnsupportedMedia,
-)
+from kg.envelope import Envelope, Unread
+from kg.errors import BadRequest, NotFound
 from kg.evaluation import Question
 from kg.graph import Graph
-from kg.incoming import read_body, read_flag, read_iri, read_protocol, read_seconds, wants_page
-from kg.operations import Using
+from kg.incoming import MAX_QUERY_BYTES, read_iri, read_protocol, read_seconds, wants_page
 from kg.pages import Pages, check_names
-from kg.parsing import MAX_BYTES
 from kg.rates import Inquiry
 from kg.replies import (
     TheGraph,
@@ -37,22 +27,17 @@ from kg.replies import (
     Wanted,
     choose,
     graph_of,
-    holds,
     is_true,
     pages_of,
-    require_graph,
     stream,
     whole_graph,
 )
 from kg.results import Table
 from kg.terms import ID, ROOT, SOURCE
+from kg.writing import GraphName, read_target
 
-GraphName = Annotated[
-    list[str] | None, Query(alias="graph", description="The graph's IRI; `default` alone: all sources merged.")
-]
 _DESCRIPTION = """Parley holds facts about trade talks and tariffs as one RDF graph, every fact with its source.
 Ask in SPARQL, or ask a named question. Writes need a bearer token. Errors are `application/problem+json`."""
-_MAX_QUERY_BYTES = 4_000_000
 
 
 def create_app(graph: Graph) -> FastAPI:
@@ -79,26 +64,12 @@ def create_app(graph: Graph) -> FastAPI:
         CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD", "POST"], expose_headers=["Parley-Version"]
     )
     app.add_middleware(Envelope)
+    app.add_middleware(Unread)
     problems.install(app)
-    for route in (_sparql_routes, _graph_routes, _question_routes, _entity_routes, describing.routes, _service_routes):
+    own = (_sparql_routes, _graph_routes, _question_routes, _entity_routes, _service_routes)
+    for route in (*own, writing.routes, describing.routes):
         route(app)
     return app
-
-
-_BEARER = HTTPBearer(auto_error=False, description="The server's token, for writes.")
-
-
-def _writer(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)] = None) -> Graph:
-    """The graph, for a request that may write."""
-    graph = graph_of(request)
-    if graph.refusal:
-        raise Forbidden("This server is read-only.", graph.refusal)
-    if given is None or not hmac.compare_digest(given.credentials.strip().encode(), graph.token.encode()):
-        raise Unauthorized("Writing needs the server's token.", "Send it as: Authorization: Bearer TOKEN.")
-    return graph
-
-
-Writer = Annotated[Graph, Depends(_writer)]
 
 
 # --- SPARQL ---------------------------------------------------------------------------------------------------------
@@ -128,7 +99,7 @@ def _sparql_routes(app: FastAPI) -> None:
         openapi_extra={"requestBody": _QUERY_BODY},
     )
     async def sparql_post(request: Request) -> Response:
-        given = await read_protocol(request, "query", _MAX_QUERY_BYTES)
+        given = await read_protocol(request, "query", MAX_QUERY_BYTES)
         return await _answer(
             request,
             given.get("query", []),
@@ -137,25 +108,6 @@ def _sparql_routes(app: FastAPI) -> None:
             given.get("format", [""])[-1],
             read_seconds(given.get("timeout", [""])[-1]),
         )
-
-    @app.post(
-        "/update",
-        tags=["SPARQL"],
-        summary="Change facts by SPARQL Update, if what comes of it conforms (SPARQL 1.1 Protocol)",
-        openapi_extra={"requestBody": _UPDATE_BODY},
-    )
-    async def update(request: Request, graph: Writer) -> Response:
-        given = await read_protocol(request, "update", _MAX_QUERY_BYTES)
-        texts = given.get("update", [])
-        if len(texts) != 1:
-            raise BadRequest(f"There are {len(texts)} updates in the request.", "Give exactly one as `update`.")
-        default, named = (
-            tuple(map(read_iri, given.get(name, []))) for name in ("using-graph-uri", "using-named-graph-uri")
-        )
-        dry_run = read_flag("dry-run", given.get("dry-run", [""])[-1])
-        # A source must not get names that depend on where a server happens to run.
-        base = str(request.url.replace(query="")) if graph.bare else ""
-        return JSONResponse(await graph.update(texts[0], Using(default, named), base=base, dry_run=dry_run))
 
 
 async def _answer(
@@ -186,32 +138,8 @@ def _graph_routes(app: FastAPI) -> None:
             if wants_page(request):
                 return pages_of(request).table("Graphs", table)
             return JSONResponse([{"graph": row[0].iri, "facts": int(row[1].text)} for row in table.rows])
-        iri = _target(request, graph_iri)
+        iri = read_target(request, graph_iri)
         return await whole_graph(request, graph, iri, format)
-
-    @app.put(
-        "/graphs",
-        tags=["Graphs"],
-        summary="Replace a graph by the body, if it conforms",
-        openapi_extra={"requestBody": _FACTS_BODY},
-    )
-    async def graphs_put(request: Request, graph: Writer, graph_iri: GraphName = None) -> Response:
-        return await _load(request, graph, _target(request, graph_iri), "replace")
-
-    @app.post(
-        "/graphs",
-        tags=["Graphs"],
-        summary="Add the body to a graph, if it conforms",
-        openapi_extra={"requestBody": _FACTS_BODY},
-    )
-    async def graphs_post(request: Request, graph: Writer, graph_iri: GraphName = None) -> Response:
-        return await _load(request, graph, _target(request, graph_iri), "merge")
-
-    @app.delete("/graphs", tags=["Graphs"], summary="Remove a graph, if no other fact relies on it")
-    async def graphs_delete(request: Request, graph: Writer, graph_iri: GraphName = None) -> Response:
-        iri = _target(request, graph_iri)
-        await require_graph(graph, iri)
-        return JSONResponse(await graph.remove(iri))
 
 
 _TEXT = {"schema": {"type": "string"}}
@@ -224,55 +152,7 @@ _QUERY_BODY = {
         },
     },
 }
-_GRAPHS = {"type": "array", "items": {"type": "string"}}
-_UPDATE_FIELDS = {
-    "update": {"type": "string", "description": "One update; writes name their source by GRAPH or WITH."},
-    "using-graph-uri": {**_GRAPHS, "description": "Graphs whose merge the patterns see."},
-    "using-named-graph-uri": {**_GRAPHS, "description": "Graphs that GRAPH sees."},
-    "dry-run": {"type": "boolean", "description": "Check everything, change nothing."},
-}
-_UPDATE_BODY = {
-    "required": True,
-    "description": "The update as it is, with the other parameters in the URL; or all of them as a form.",
-    "content": {
-        "application/sparql-update": _TEXT,
-        "application/x-www-form-urlencoded": {
-            "schema": {"type": "object", "properties": _UPDATE_FIELDS, "required": ["update"]}
-        },
-    },
-}
-_FACTS_BODY = {
-    "required": True,
-    "content": {form.media[0]: _TEXT for form in formats.GRAPHS},
-}
 _LIST_GRAPHS = "SELECT ?graph (COUNT(*) AS ?facts) { GRAPH ?graph { ?s ?p ?o } } GROUP BY ?graph ORDER BY ?graph"
-
-
-def _target(request: Request, graphs: list[str] | None) -> str:
-    """The graph that a request names; empty for the default graph."""
-    if "default" in request.query_params:
-        if graphs:
-            raise BadRequest("The request names both a graph and the default graph.", "Give one of them.")
-        if request.method != "GET" and not graph_of(request).bare:
-            raise BadRequest("The default graph is the merge of all sources.", "Write to a source: ?graph=IRI.")
-        return ""
-    if not graphs or len(graphs) != 1:
-        raise BadRequest("The request must name one graph.", "Give ?graph=IRI.")
-    return read_iri(graphs[0])
-
-
-async def _load(request: Request, graph: Graph, iri: str, mode: str) -> Response:
-    content_type = request.headers.get("content-type", "")
-    form = formats.by_media(content_type)
-    # A data set would bring graphs that the request does not name.
-    if form is None or form.kind != "graph":
-        offered = ", ".join(f.media[0] for f in formats.GRAPHS)
-        raise UnsupportedMedia(
-            f"Facts cannot be read from {content_type or 'a body without Content-Type'}.", f"Send one of: {offered}."
-        )
-    existed = await holds(graph, iri)
-    outcome = await graph.load(await read_body(request, MAX_BYTES), form, iri, mode)
-    return JSONResponse(outcome, 201 if outcome["commit"] and not existed else 200)
 
 
 # --- questions and rates --------------------------------------------------------------------------------------------

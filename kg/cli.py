@@ -5,43 +5,35 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
-from kg import __version__, formats
+from kg import __version__, formats, upkeep
 from kg.console import (
+    at_option,
     leave,
     load_files,
     open_versions,
     print_answer,
-    print_report,
     progress_bar,
+    read_iri,
     read_with,
-    reporting,
+    report_format,
+    reported,
+    tell,
     write_with,
 )
 from kg.errors import BadRequest, ParleyError, Refused
 from kg.settings import Settings
 
 if TYPE_CHECKING:
-    from kg.loading import Outcome
     from kg.parsing import Document
     from kg.store import Versions
 
 _ROW_FORMATS = [f.name for f in (*formats.ROWS, *formats.GRAPHS)]
-
-
-_report_format = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "turtle"]),
-    default="text",
-    show_default=True,
-    help="How to print the report.",
-)
+_FILES = click.Path(exists=True, path_type=Path)
 
 
 class _Group(click.Group):
@@ -95,31 +87,25 @@ def serve(settings: Settings, host: str, port: int, bare: bool) -> None:
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER...", type=_FILES)
 @click.option("--graph", help="IRI of the source graph; default: named by the file.")
 @click.option("--merge", is_flag=True, help="Keep what the graph holds already.")
 @click.option("--message", default="", help="Why, for the history.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@_report_format
+@report_format
 @click.pass_obj
 def load(
     settings: Settings, files: Sequence[Path], graph: str | None, merge: bool, message: str, dry_run: bool, form: str
 ) -> None:
     """Load facts: all files, or nothing if one fact does not conform.
 
+    A folder stands for all RDF files in it and below. A file that ends in .gz is unpacked while it is read.
+
     Example: kg load my-facts.ttl
     """
     outcome = load_files(settings, files, graph, form, merge=merge, message=message, dry_run=dry_run)
     if form == "text":
-        _tell(outcome, dry_run)
-
-
-def _tell(outcome: Outcome, dry_run: bool, idle: str = "Nothing to do: the graph holds all this.") -> None:
-    if outcome.record:
-        record = outcome.record
-        click.echo(f"Version {record.version}: {record.added:,} added, {record.removed:,} removed.")
-    else:
-        click.echo("The facts conform. Nothing was changed." if dry_run else idle)
+        tell(outcome, dry_run)
 
 
 @main.command()
@@ -129,7 +115,7 @@ def _tell(outcome: Outcome, dry_run: bool, idle: str = "Nothing to do: the graph
 )
 @click.option("--message", default="", help="Why, for the history.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@_report_format
+@report_format
 @click.pass_obj
 def update(settings: Settings, text: str | None, file: IO[str] | None, message: str, dry_run: bool, form: str) -> None:
     """Change facts by SPARQL Update: all operations, or nothing if one fact would not conform.
@@ -142,7 +128,7 @@ def update(settings: Settings, text: str | None, file: IO[str] | None, message: 
     request = {"job": "update", "text": _one_text("update", text, file), "message": message, "dry_run": dry_run}
     outcome = write_with(settings, request, form)
     if form == "text":
-        _tell(outcome, dry_run, "Nothing to do: the graph stays as it is.")
+        tell(outcome, dry_run, "Nothing to do: the graph stays as it is.")
 
 
 def _one_text(what: str, text: str | None, file: IO[str] | None) -> str:
@@ -152,12 +138,12 @@ def _one_text(what: str, text: str | None, file: IO[str] | None) -> str:
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER...", type=_FILES)
 @click.option("--graph", help="IRI of the source graph; default: named by the file.")
-@_report_format
+@report_format
 @click.pass_obj
 def validate(settings: Settings, files: Sequence[Path], graph: str | None, form: str) -> None:
-    """Say whether files conform, as `load` would, and change nothing.
+    """Say whether files and folders conform, as `load` would, and change nothing.
 
     Example: kg validate my-facts.ttl --format json
     """
@@ -170,16 +156,31 @@ def _import(versions: Versions, document: Document, file: Path, dry_run: bool) -
     from kg.content import Content
     from kg.loading import load as run
 
-    with reporting("text"), progress_bar() as step:
-        outcome = run(
-            versions,
-            [document],
-            Content.shipped(),
-            message=f"Import {file.name}",
-            dry_run=dry_run,
-            progress=step,
-        )
-    _tell(print_report(outcome, "text"), dry_run)
+    content, message = Content.shipped(), f"Import {file.name}"
+    tell(
+        reported(
+            "text",
+            lambda step: run(versions, [document], content, message=message, dry_run=dry_run, progress=step),
+        ),
+        dry_run,
+    )
+
+
+@main.command()
+@click.argument("graphs", nargs=-1, required=True, metavar="GRAPH...")
+@click.option("--message", default="", help="Why, for the history.")
+@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
+@report_format
+@click.pass_obj
+def remove(settings: Settings, graphs: Sequence[str], message: str, dry_run: bool, form: str) -> None:
+    """Remove graphs with all that they say: all of them, or nothing if other facts rely on one.
+
+    Example: kg remove source:my-facts
+    """
+    iris = [read_iri("GRAPH", graph) for graph in graphs]
+    outcome = write_with(settings, {"job": "remove", "graphs": iris, "message": message, "dry_run": dry_run}, form)
+    if form == "text":
+        tell(outcome, dry_run)
 
 
 @main.group("import")
@@ -240,15 +241,16 @@ def import_countries(settings: Settings, file: Path, dry_run: bool) -> None:
     "--file", "-f", "file", type=click.File("r", encoding="utf-8"), help="Read the query from a file (- for stdin)."
 )
 @click.option("--format", "form", type=click.Choice(_ROW_FORMATS), help="For programs; default: a table or Turtle.")
+@at_option
 @click.pass_obj
-def query(settings: Settings, text: str | None, file: IO[str] | None, form: str | None) -> None:
+def query(settings: Settings, text: str | None, file: IO[str] | None, form: str | None, at: str | None) -> None:
     """Ask in SPARQL. The prefixes of Parley need no declaration.
 
     Example: kg query "SELECT ?label { ?t a trade:Tariff ; rdfs:label ?label }"
     """
     from kg.evaluation import Question
 
-    print_answer(settings, Question(_one_text("query", text, file)), form)
+    print_answer(settings, at, Question(_one_text("query", text, file)), form)
 
 
 @main.command()
@@ -257,8 +259,9 @@ def query(settings: Settings, text: str | None, file: IO[str] | None, form: str 
 @click.option(
     "--format", "form", type=click.Choice([f.name for f in formats.ROWS]), help="For programs; default: a table."
 )
+@at_option
 @click.pass_obj
-def ask(settings: Settings, name: str | None, parameters: Sequence[str], form: str | None) -> None:
+def ask(settings: Settings, name: str | None, parameters: Sequence[str], form: str | None, at: str | None) -> None:
     """Ask a named question; without a name, list them.
 
     Example: kg ask round-participants number=5
@@ -277,9 +280,9 @@ def ask(settings: Settings, name: str | None, parameters: Sequence[str], form: s
     question = questions[name]
     bound, lookup = question.bind(given), question.unknown_names(given)
     if lookup:
-        rows = read_with(settings, lambda reader: reader.answer(lookup, formats.ROWS[0]))
+        rows = read_with(settings, at, lambda reader: reader.answer(lookup, formats.ROWS[0]))
         refuse_unknown(Table.from_json(rows))
-    print_answer(settings, bound, form)
+    print_answer(settings, at, bound, form)
 
 
 def _pair(parameter: str) -> tuple[str, str]:
@@ -302,8 +305,9 @@ def _pair(parameter: str) -> tuple[str, str]:
     help="A condition of entry that the goods meet, such as usmca or korus; may be given again.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@at_option
 @click.pass_obj
-def rate(settings: Settings, /, as_json: bool, **inquired: Any) -> None:
+def rate(settings: Settings, /, as_json: bool, at: str | None, **inquired: Any) -> None:
     """Explain the duty rate on a product from an origin on a day.
 
     Example: kg rate --importer US --origin JP --product 8703.23.01 --on 2025-06-07
@@ -312,7 +316,7 @@ def rate(settings: Settings, /, as_json: bool, **inquired: Any) -> None:
     from kg.results import rate_text
 
     inquiry = Inquiry(**inquired)
-    answer = read_with(settings, lambda reader: explain(reader, inquiry))
+    answer = read_with(settings, at, lambda reader: explain(reader, inquiry))
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
     else:
@@ -328,8 +332,9 @@ def rate(settings: Settings, /, as_json: bool, **inquired: Any) -> None:
     help="Default: trig, or turtle for one graph.",
 )
 @click.option("--output", "-o", type=click.File("wb", lazy=True), default="-", help="File to write; default: stdout.")
+@at_option
 @click.pass_obj
-def export(settings: Settings, graph: str | None, form: str | None, output: IO[bytes]) -> None:
+def export(settings: Settings, graph: str | None, form: str | None, output: IO[bytes], at: str | None) -> None:
     """Write the facts out, the same bytes for the same facts. Entailments are left out: they follow.
 
     Example: kg export --output parley.trig
@@ -337,31 +342,13 @@ def export(settings: Settings, graph: str | None, form: str | None, output: IO[b
     from kg.exporting import export as write
 
     chosen = formats.named(form or ("turtle" if graph else "trig"), (*formats.DATASETS, *formats.GRAPHS))
-    with open_versions(settings).reading() as (_, store):
+    versions = open_versions(settings)
+    with versions.reading(None if at is None else versions.at(at)) as (_, store):
         write(store, graph, chosen, output)
 
 
-@main.command()
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print the list.",
-)
-@click.pass_obj
-def history(settings: Settings, form: str) -> None:
-    """List the commits, the newest first.
-
-    Example: kg history
-    """
-    records = open_versions(settings).records()
-    if form == "json":
-        click.echo(json.dumps([asdict(r) for r in records], ensure_ascii=False, indent=2))
-        return
-    for r in records:
-        click.echo(f"{r.version}  {r.at}  {r.who}  +{r.added:,} -{r.removed:,} ({r.quads:,} facts)  {r.message}")
+for command in upkeep.COMMANDS:
+    main.add_command(command)
 
 
 def _print_coverage(settings: Settings) -> None:

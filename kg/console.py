@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from kg import formats
-from kg.errors import BadRequest, Refused
+from kg.errors import BadRequest, NotFound, Refused
 from kg.settings import Settings, limit_memory
 
 if TYPE_CHECKING:
@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+at_option = click.option(
+    "--at",
+    metavar="VERSION|TIME",
+    help="Read a past version: by number, or by the day (UTC) or moment when it was current.",
+)
+report_format = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "turtle"]),
+    default="text",
+    show_default=True,
+    help="How to print the report.",
+)
+
 
 def leave(status: int) -> NoReturn:
     """End at once: native code in another thread may still be running and cannot be interrupted."""
@@ -33,14 +47,29 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
+def embedded(settings: Settings) -> None:
+    """Refuse a command on the embedded store while another is set."""
+    if settings.store:
+        raise BadRequest("This command works on the embedded store, not on another endpoint.", "Leave KG_STORE out.")
+
+
+def present_versions(settings: Settings) -> Versions:
+    """The embedded store as it is: neither made nor brought up to date."""
+    from kg.store import Versions
+
+    embedded(settings)
+    if not Versions.exists(settings.home):
+        raise NotFound(f"{settings.home} holds no store.", "Name its folder with KG_HOME.")
+    return Versions(settings.home)
+
+
 def open_versions(settings: Settings, *, bare: bool = False) -> Versions:
     """The embedded store, made and filled on first use."""
     from kg.content import Content
     from kg.errors import Conflict
     from kg.store import Versions
 
-    if settings.store:
-        raise BadRequest("This command works on the embedded store, not on another endpoint.", "Leave KG_STORE out.")
+    embedded(settings)
     versions = Versions(settings.home) if Versions.exists(settings.home) else Versions.create(settings.home, bare=bare)
     if bare and not versions.bare:
         raise Conflict(
@@ -50,6 +79,7 @@ def open_versions(settings: Settings, *, bare: bool = False) -> Versions:
     if versions.bare or versions.content() == content.digest():
         return versions
     from kg.loading import ensure_content  # late: most commands find a store that is up to date
+    from kg.terms import compact
 
     with progress_bar() as step:
         outcome = ensure_content(versions, content, step)
@@ -60,7 +90,7 @@ def open_versions(settings: Settings, *, bare: bool = False) -> Versions:
             err=True,
         )
         for finding in outcome.report.violations:
-            click.echo(f"no longer conforms: {finding.text()}", err=True)
+            click.echo(f"no longer conforms: {compact(finding.source)}: {finding.text()}", err=True)
     return versions
 
 
@@ -89,18 +119,16 @@ def load_files(
     message: str = "",
     dry_run: bool = False,
 ) -> Outcome:
-    """Load files and print the report."""
-    from kg.parsing import Document
-    from kg.terms import expand
+    """Load files, and those in folders, and print the report."""
+    from kg.parsing import Document, rdf_files
 
-    iri = None if graph is None else expand(graph)
-    if graph is not None and iri is None:
-        raise BadRequest(f"--graph {graph!r} is no IRI.", "Give an absolute IRI or a name such as source:my-notes.")
-    for file in files:  # what is wrong with a name is said before a process is started
+    iri = None if graph is None else read_iri("--graph", graph)
+    found = [file for path in files for file in rdf_files(path)]
+    for file in found:  # what is wrong with a name is said before a process is started
         Document.from_file(file, iri)
     request = {
         "job": "files",
-        "paths": [str(file) for file in files],
+        "paths": [str(file) for file in found],
         "graph": iri,
         "mode": "merge" if merge else "replace",
         "message": message,
@@ -111,63 +139,80 @@ def load_files(
 
 def write_with(settings: Settings, request: dict[str, Any], form: str) -> Outcome:
     """Have a process of its own, which foreign text may exhaust without harm, write; and print its report."""
-    from kg.loading import Outcome
-    from kg.records import Record
-    from kg.wire import ask_once, rebuild_report
+    from kg.wire import ask_once, rebuild_outcome
 
     versions = open_versions(settings)
-    with reporting(form), progress_bar() as step:
-        answer = ask_once(versions.home, settings.memory, request, step)
-    record = Record(**answer["commit"]) if answer["commit"] else None
-    return print_report(Outcome(record, rebuild_report(answer["report"])), form)
+
+    def work(step: Progress) -> Outcome:
+        return rebuild_outcome(ask_once(versions.home, settings.memory, request, step))
+
+    return reported(form, work)
 
 
-@contextmanager
-def reporting(form: str) -> Iterator[None]:
-    """Print the report of facts that are refused, if it is wanted for programs; the text goes with the error."""
+def read_iri(argument: str, text: str) -> str:
+    """The IRI of an argument. Raises: BadRequest."""
+    from kg.terms import expand
+
+    iri = expand(text)
+    if iri is None:
+        raise BadRequest(f"{argument} {text!r} is no IRI.", "Give an absolute IRI or a name such as source:my-notes.")
+    return iri
+
+
+def reported(form: str, work: Callable[[Progress], Outcome]) -> Outcome:
+    """Do work that commits and print its report: as text on standard error, or on standard output for programs."""
     try:
-        yield
+        with progress_bar() as step:
+            outcome = work(step)
     except Refused as error:
         if form != "text":
-            click.echo(_serialised(error.report, form))
+            _print(error.report, form)
         raise
-
-
-def print_report(outcome: Outcome, form: str) -> Outcome:
     report = outcome.report
     if form != "text":
-        click.echo(_serialised(report, form))
+        _print(report, form)
     elif report.text():
         click.echo(report.text(), err=True)
     return outcome
 
 
-def _serialised(report: Report, form: str) -> str:
-    return report.turtle if form == "turtle" else json.dumps(report.as_dict(), ensure_ascii=False, indent=2)
+def _print(report: Report, form: str) -> None:
+    if form == "turtle":
+        click.echo(report.turtle, nl=False)
+    else:
+        click.echo(json.dumps(report.as_dict(), ensure_ascii=False, indent=2))
 
 
-def read_with(settings: Settings, work: Callable[[Reader], T]) -> T:
-    """Run work on a reader, under the deadline and the memory limit of the settings."""
+def tell(outcome: Outcome, dry_run: bool, idle: str = "Nothing to do: the graph holds all this.") -> None:
+    """Say in a line what a commit did."""
+    if outcome.record:
+        record = outcome.record
+        click.echo(f"Version {record.version}: {record.added:,} added, {record.removed:,} removed.")
+    else:
+        click.echo("The facts conform. Nothing was changed." if dry_run else idle)
+
+
+def read_with(settings: Settings, at: str | None, work: Callable[[Reader], T]) -> T:
+    """Run work on a reader, under the deadline and the memory limit of the settings.
+
+    `at` names a version or a time (None: the current version), for the embedded store only.
+    """
     from kg.engines import EndpointReader, StoreReader
     from kg.evaluation import in_deep_thread
 
-    if settings.store:
+    if settings.store and at is None:
         return work(EndpointReader(settings.store, settings.deadline))
     versions = open_versions(settings)
-    limit_memory(settings.memory)
-
-    def run() -> T:
-        with versions.reading() as (_, store):
-            return work(StoreReader(store))
-
-    return in_deep_thread(run, settings.deadline)
+    with versions.reading(None if at is None else versions.at(at)) as (_, store):
+        limit_memory(settings.memory)
+        return in_deep_thread(lambda: work(StoreReader(store)), settings.deadline)
 
 
-def print_answer(settings: Settings, question: Question, form: str | None) -> None:
+def print_answer(settings: Settings, at: str | None, question: Question, form: str | None) -> None:
     from kg.results import Table, show
 
     chosen = formats.named(form, question.answers_with) if form else question.answers_with[0]
-    body = read_with(settings, lambda reader: reader.answer(question, chosen))
+    body = read_with(settings, at, lambda reader: reader.answer(question, chosen))
     if form or chosen.kind == "graph":
         sys.stdout.buffer.write(body)
         if body and not body.endswith(b"\n"):

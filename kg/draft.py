@@ -67,8 +67,8 @@ class _Layered:
 class Draft:
     """A writable copy of one version. `added`, `removed` and `fresh` together are the exact changes."""
 
-    def __init__(self, versions: Versions, base: int, path: Path) -> None:
-        self._versions, self._path = versions, path
+    def __init__(self, versions: Versions, base: int, path: Path, lock: IO[bytes]) -> None:
+        self._versions, self._path, self._lock = versions, path, lock
         self.base = base
         self.store = ox.Store(str(path))
         self.added: set[ox.Quad] = set()
@@ -190,7 +190,7 @@ class Draft:
         """Begin to write what came in bulk to disk, in a process of its own; after this the draft may only be read."""
         if len(self.fresh):
             folder = self._path.with_name(f"{self._path.name}-bulk")
-            self._settling = Settling(folder, self.store, self.fresh, copies=not self._versions.bare)
+            self._settling = Settling(folder, self.store, self.fresh, self._lock, copies=not self._versions.bare)
 
     def _settled(self) -> Path:
         """The database with all changes, closed."""

@@ -45,6 +45,12 @@ DATASETS: Final = (
     Format("trig", "dataset", ("application/trig",), ("trig",)),
     Format("nquads", "dataset", ("application/n-quads",), ("nq",)),
 )
+#: The forms of a report on a write.
+REPORTS: Final = (
+    Format("json", "report", ("application/json", "application/problem+json")),
+    Format("text", "report", ("text/plain",), ("txt",)),
+    Format("turtle", "report", GRAPHS[0].media, GRAPHS[0].endings),
+)
 HTML: Final = Format("html", "page", ("text/html", "application/xhtml+xml"))
 
 

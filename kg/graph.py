@@ -13,6 +13,7 @@ from kg.engines import EndpointReader
 from kg.errors import Forbidden
 from kg.evaluation import Question
 from kg.formats import Format
+from kg.loading import Mode, Outcome
 from kg.operations import Using
 from kg.pool import Answer, Pool
 from kg.questions import Questions
@@ -20,6 +21,7 @@ from kg.rates import Inquiry
 from kg.records import Record
 from kg.settings import Settings
 from kg.store import Versions
+from kg.wire import rebuild_outcome
 
 
 class Graph(Protocol):
@@ -39,9 +41,9 @@ class Graph(Protocol):
     async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer: ...
     async def graph(self, iri: str, format: Format) -> Answer: ...
     async def rate(self, inquiry: Inquiry) -> dict[str, Any]: ...
-    async def load(self, data: bytes, format: Format, graph: str, mode: str) -> dict[str, Any]: ...
-    async def remove(self, graph: str) -> dict[str, Any]: ...
-    async def update(self, text: str, using: Using, *, base: str, dry_run: bool) -> dict[str, Any]: ...
+    async def load(self, data: bytes, format: Format, graph: str, mode: Mode, *, dry_run: bool) -> Outcome: ...
+    async def remove(self, graph: str, *, dry_run: bool) -> Outcome: ...
+    async def update(self, text: str, using: Using, *, base: str, dry_run: bool) -> Outcome: ...
 
 
 class EmbeddedGraph:
@@ -82,23 +84,26 @@ class EmbeddedGraph:
     async def rate(self, inquiry: Inquiry) -> dict[str, Any]:
         return await _json(await self._pool.read({"job": "rate", "inquiry": asdict(inquiry)}))
 
-    async def load(self, data: bytes, format: Format, graph: str, mode: str) -> dict[str, Any]:
+    async def load(self, data: bytes, format: Format, graph: str, mode: Mode, *, dry_run: bool) -> Outcome:
+        target = graph or ("default graph" if format.kind == "graph" else "data set")
         request = {
             "job": "load",
             "name": "the body",
             "format": format.name,
             "graph": graph,
             "mode": mode,
-            "message": f"{'PUT' if mode == 'replace' else 'POST'} {graph or 'default graph'}",
+            "message": f"{'PUT' if mode == 'replace' else 'POST'} {target}",
+            "dry_run": dry_run,
         }
-        return await _json(await self._pool.write(request, data))
+        return rebuild_outcome(await _json(await self._pool.write(request, data)))
 
-    async def remove(self, graph: str) -> dict[str, Any]:
-        return await _json(await self._pool.write({"job": "remove", "graph": graph}))
+    async def remove(self, graph: str, *, dry_run: bool) -> Outcome:
+        request = {"job": "remove", "graphs": [graph], "dry_run": dry_run}
+        return rebuild_outcome(await _json(await self._pool.write(request)))
 
-    async def update(self, text: str, using: Using, *, base: str, dry_run: bool) -> dict[str, Any]:
+    async def update(self, text: str, using: Using, *, base: str, dry_run: bool) -> Outcome:
         request = {"job": "update", "text": text, **asdict(using), "base": base, "dry_run": dry_run}
-        return await _json(await self._pool.write(request))
+        return rebuild_outcome(await _json(await self._pool.write(request)))
 
 
 class EndpointGraph:
@@ -138,13 +143,13 @@ class EndpointGraph:
 
         return await asyncio.to_thread(explain, self._reader, inquiry)
 
-    async def load(self, data: bytes, format: Format, graph: str, mode: str) -> dict[str, Any]:
+    async def load(self, data: bytes, format: Format, graph: str, mode: Mode, *, dry_run: bool) -> Outcome:
         raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
 
-    async def remove(self, graph: str) -> dict[str, Any]:
+    async def remove(self, graph: str, *, dry_run: bool) -> Outcome:
         raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
 
-    async def update(self, text: str, using: Using, *, base: str, dry_run: bool) -> dict[str, Any]:
+    async def update(self, text: str, using: Using, *, base: str, dry_run: bool) -> Outcome:
         raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
 
 

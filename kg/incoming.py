@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import zlib
+from collections.abc import Sequence
+
 from starlette.requests import Request
 
 from kg import formats
 from kg.errors import BadRequest, TooLarge, UnsupportedMedia
 from kg.terms import expand
+
+#: Bytes that the body of a query or an update may have.
+MAX_QUERY_BYTES = 4_000_000
+#: Tells zlib that the data have the head and the tail of gzip.
+_GZIP = 16 + zlib.MAX_WBITS
+_PACK_AGAIN = "Send it whole, as `gzip` makes it."
 
 
 def wants_page(request: Request) -> bool:
@@ -16,13 +26,63 @@ def wants_page(request: Request) -> bool:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body. Raises: TooLarge."""
-    parts = bytearray()
+    """The whole body, unpacked if it is compressed. Neither what is received nor what it unpacks to may pass the limit.
+
+    Raises:
+        TooLarge: it is larger, or announced to be; then nothing of it is read.
+        UnsupportedMedia: it is compressed in a way that is not taken.
+        BadRequest: it is not what its Content-Encoding says.
+    """
+    packed = _is_packed(request)
+    if int(request.headers.get("content-length", "0")) > limit:
+        raise _too_large(limit)
+    parts, received, members = bytearray(), 0, _Members()
     async for chunk in request.stream():
+        received += len(chunk)
+        if packed and chunk:  # in a thread: a small chunk may unpack to a thousand times its size
+            chunk = await asyncio.to_thread(members.unpack, chunk, limit + 1 - len(parts))
         parts += chunk
-        if len(parts) > limit:
-            raise TooLarge(f"The body is larger than {limit:,} bytes.", "Send it in parts.")
+        if max(received, len(parts)) > limit:
+            raise _too_large(limit)
+    if packed:
+        members.end()
     return bytes(parts)
+
+
+def _is_packed(request: Request) -> bool:
+    given = ",".join(request.headers.getlist("content-encoding"))
+    codings = [coding for part in given.split(",") if (coding := part.strip().lower()) not in ("", "identity")]
+    if codings not in ([], ["gzip"], ["x-gzip"]):
+        raise UnsupportedMedia(f"A body with Content-Encoding {given} is not taken.", "Send it as it is, or as gzip.")
+    return bool(codings)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit:,} bytes.", "Send it in parts.")
+
+
+class _Members:
+    """Unpacks gzip as it comes: members one after the other, each with its own checksum."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=_GZIP)
+
+    def unpack(self, chunk: bytes, most: int) -> bytes:
+        """What the chunk adds; no more than so many bytes, after which the rest is not looked at."""
+        unpacked = bytearray()
+        try:
+            while chunk and len(unpacked) < most:
+                if self._member.eof:
+                    self._member = zlib.decompressobj(wbits=_GZIP)
+                unpacked += self._member.decompress(chunk, most - len(unpacked))
+                chunk = self._member.unused_data
+        except zlib.error as error:
+            raise BadRequest(f"The body is not gzip, or is damaged: {error}.", _PACK_AGAIN) from None
+        return bytes(unpacked)
+
+    def end(self) -> None:
+        if not self._member.eof:
+            raise BadRequest("The body ends before its gzip data do.", _PACK_AGAIN)
 
 
 def read_seconds(text: str) -> float | None:
@@ -49,10 +109,12 @@ def read_text(body: bytes) -> str:
         raise BadRequest("The body is not UTF-8.", "Send it as UTF-8.") from None
 
 
-def read_flag(name: str, text: str) -> bool:
-    if text not in ("", "true", "false"):
-        raise BadRequest(f"{name}={text!r} is neither true nor false.", f"Give {name}=true, or leave it out.")
-    return text == "true"
+def read_flag(name: str, texts: Sequence[str]) -> bool:
+    """A parameter that is true or false; false if it is not given."""
+    if set(texts) - {"true", "false"} or len(set(texts)) > 1:
+        given = ", ".join(map(repr, texts))
+        raise BadRequest(f"{name} is {given}: neither true nor false.", f"Give {name}=true, or leave it out.")
+    return "true" in texts
 
 
 async def read_protocol(request: Request, name: str, limit: int) -> dict[str, list[str]]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import shorten
 from typing import Literal, Protocol
 
 import pyoxigraph as ox
 
 from kg.admission import Admission, vocabulary, writable
+from kg.changes import read
 from kg.content import Content
 from kg.draft import Draft
-from kg.errors import Refused
+from kg.errors import BadData, Conflict, NotFound, Refused
 from kg.operations import EVERYTHING, Using
 from kg.parsing import Document
+from kg.quads import TOP
 from kg.records import Record
 from kg.report import Report
 from kg.store import Versions
@@ -22,6 +25,8 @@ from kg.terms import DERIVED_GRAPHS
 from kg.updating import apply_update
 
 Mode = Literal["replace", "merge"]
+#: The message of commits that bring shipped content.
+SHIPPED = "Shipped content"
 
 
 class Progress(Protocol):
@@ -36,10 +41,15 @@ def _silent(step: str, done: int = 0, total: int = 0) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a load did: the commit (None: nothing to do, or a dry run) and the report."""
+    """What a write did: the commit (None: nothing to do, or a dry run), the report, and the graphs that it made.
+
+    `skipped` facts of a commit that was to be taken back were changed again since, and are left as they are.
+    """
 
     record: Record | None
     report: Report
+    created: tuple[str, ...] = ()
+    skipped: int = 0
 
 
 def load(
@@ -54,18 +64,46 @@ def load(
 ) -> Outcome:
     """Put documents into their graphs: instead of what the graph held, or beside it.
 
+    A data set names its graphs itself, and only those are written.
+
     Raises:
-        BadData: a document does not parse or uses a term that the ontology does not have.
+        BadData: a document does not parse, uses a term that the ontology does not have, or states facts in no graph.
         BadRequest: a document is for a graph that is not the user's to write.
         Refused: the facts do not conform. The store is as before.
     """
-    if mode == "merge":
-        documents = [d.salted() for d in documents]
+    documents = _told_apart(documents, mode)
     incoming = _read(documents, None if versions.bare else Admission(vocabulary(content)), progress)
+    if not versions.bare:
+        _refuse_unsourced(documents, incoming)
     with versions.writing() as draft:
+        new = [g for g in incoming.named_graphs() if not any(draft.store.quads_for_pattern(None, None, None, g))]
         _put(draft, documents, incoming, keep=mode == "merge")
         text = message or "Load " + ", ".join(d.name for d in documents)
-        return _finish(versions, draft, content, documents, text, dry_run, progress)
+        outcome = _finish(versions, draft, content, documents, text, dry_run, progress)
+    return outcome if outcome.record is None else replace(outcome, created=tuple(sorted(g.value for g in new)))
+
+
+def _told_apart(documents: Sequence[Document], mode: Mode) -> list[Document]:
+    """The documents, with blank nodes that no other has where others may speak of the same graphs."""
+    times = Counter(d.graph for d in documents)
+
+    def shares(document: Document) -> bool:
+        names_all = not (document.graph or document.claims_graph)
+        return mode == "merge" or names_all or times[document.graph] > 1
+
+    return [d.salted() if shares(d) else d for d in documents]
+
+
+def _refuse_unsourced(documents: Iterable[Document], incoming: ox.Store) -> None:
+    """Raises: BadData: a data set has facts in its default graph, and no name of a file stands for their source."""
+    stray = next(incoming.quads_for_pattern(None, None, None, TOP), None)
+    if stray is None:
+        return
+    triple = (str(stray.subject), str(stray.predicate), str(stray.object))
+    document = next(d for d in documents if not d.graph)
+    message = "A fact stands in no graph, so that it has no source."
+    line = document.lines({triple}).get(triple)
+    raise BadData(message, "Name its source: GRAPH source:… { … }.", file=document.name, line=line)
 
 
 def _read(documents: Iterable[Document], admission: Admission | None, progress: Progress) -> ox.Store:
@@ -88,17 +126,36 @@ def _put(draft: Draft, documents: Iterable[Document], incoming: ox.Store, *, kee
     draft.put(incoming, keep=keep)
 
 
-def remove(versions: Versions, graph: str, content: Content) -> Outcome:
-    """Remove a whole graph.
+def remove(
+    versions: Versions,
+    graphs: Sequence[str],
+    content: Content,
+    *,
+    message: str = "",
+    dry_run: bool = False,
+    progress: Progress = _silent,
+) -> Outcome:
+    """Remove whole graphs, all of them or none.
 
     Raises:
-        BadRequest: the graph is not the user's to write.
-        Refused: other facts rely on what the graph says.
+        BadRequest: a graph is not the user's to write.
+        NotFound: there is no such graph.
+        Refused: other facts rely on what a graph says. The store is as before.
     """
-    writable(graph)
+    for graph in graphs:
+        writable(graph)
     with versions.writing() as draft:
-        draft.set_graph(_graph_name(graph), ())
-        return _finish(versions, draft, content, (), f"Remove {graph}", False, _silent)
+        names = {graph: _graph_name(graph) for graph in graphs}
+        held = {g for g, name in names.items() if any(draft.store.quads_for_pattern(None, None, None, name))}
+        if missing := [f"<{g}>" for g in names if g and g not in held]:
+            raise NotFound(
+                f"There is no graph {', '.join(missing)}; nothing was changed.",
+                "SELECT DISTINCT ?g { GRAPH ?g { } } lists the graphs.",
+            )
+        for name in names.values():
+            draft.set_graph(name, ())
+        text = message or f"Remove {', '.join(names)}"
+        return _finish(versions, draft, content, (), text, dry_run, progress)
 
 
 def update(
@@ -130,6 +187,40 @@ def update(
         return _finish(versions, draft, content, (), said, dry_run, progress)
 
 
+def undo(
+    versions: Versions,
+    version: int,
+    content: Content,
+    *,
+    message: str = "",
+    dry_run: bool = False,
+    progress: Progress = _silent,
+) -> Outcome:
+    """Take back what a version changed in the graphs of sources, as a new commit.
+
+    Raises:
+        NotFound: there is no such version.
+        Conflict: the version brought shipped content.
+        StoreFailure: its change set is missing or damaged.
+        Refused: other facts rely on what it said. The store is as before.
+    """
+    record = versions.record(version)
+    if record.content != (versions.record(version - 1).content if version > 1 else ""):
+        raise Conflict(
+            f"Version {version} brought the shipped facts, which cannot be taken back.",
+            "They come with the package; install the edition that you want.",
+        )
+    change = read(versions, version).asserted
+    with versions.writing() as draft:
+        there = [q for q in change.added if q in draft.store]
+        gone = [q for q in change.removed if q not in draft.store]
+        draft.remove(there)
+        draft.add(gone)
+        text = message or f"Undo version {version}"
+        outcome = _finish(versions, draft, content, (), text, dry_run, progress)
+    return replace(outcome, skipped=len(change.added) + len(change.removed) - len(there) - len(gone))
+
+
 def ensure_content(versions: Versions, content: Content, progress: Progress = _silent) -> Outcome | None:
     """Bring the shipped knowledge into a store that lacks it or has another edition of it, as one commit.
 
@@ -151,7 +242,7 @@ def ensure_content(versions: Versions, content: Content, progress: Progress = _s
         own = [f for f in report.violations if f.source in content.graphs]
         if any(not _described_elsewhere(draft, finding.focus, content) for finding in own):
             raise Refused(report)
-        record = draft.publish("Shipped content", content=digest, warnings=len(report.findings))
+        record = draft.publish(SHIPPED, content=digest, warnings=len(report.findings))
     return Outcome(record, report)
 
 

@@ -37,6 +37,8 @@ _BLOCK = 1 << 20
 _QUOTED = 300
 #: Levels of nested XML elements.
 _DEEPEST = 500
+#: The endings of RDF files, in words.
+_ENDINGS = ", ".join("." + e for f in (*formats.GRAPHS, *formats.DATASETS) for e in f.endings) + "; .gz may follow"
 
 Triple = tuple[str, str, str]
 
@@ -63,11 +65,10 @@ class Document:
             BadRequest: the file cannot be read, or its name makes no source name.
             UnsupportedMedia: the ending is not that of an RDF format.
         """
-        plain = path.with_suffix("") if path.suffix == ".gz" else path
+        plain = _unpacked(path)
         form = formats.by_ending(plain.name)
         if form is None:
-            endings = ", ".join("." + e for f in (*formats.GRAPHS, *formats.DATASETS) for e in f.endings)
-            raise UnsupportedMedia(f"{path} has no ending of an RDF format.", f"Use one of: {endings}; .gz may follow.")
+            raise UnsupportedMedia(f"{path} has no ending of an RDF format.", f"Use one of: {_ENDINGS}.")
         try:
             if not path.is_file() and path.exists():  # a pipe or a device can be read once, or for ever
                 raise BadRequest(f"{path} is no regular file.", "Save what it holds to one.")
@@ -205,6 +206,28 @@ def _shortened(text: str) -> str:
     """So short that it can be read, in one line, and without what would steer a terminal."""
     shown = "".join(c if c.isprintable() else f"\\u{ord(c):04X}" for c in text[:_QUOTED])
     return shown if len(text) <= _QUOTED else f"{shown} …"
+
+
+def rdf_files(path: Path) -> list[Path]:
+    """The RDF files that a path stands for: a file for itself, a folder for all in it and below, sorted by path.
+
+    What is hidden (its name begins with a dot) does not count.
+
+    Raises:
+        BadRequest: the folder holds none.
+    """
+    if not path.is_dir():
+        return [path]
+    inside = (p for p in path.rglob("*") if not any(part.startswith(".") for part in p.relative_to(path).parts))
+    found = sorted(p for p in inside if formats.by_ending(_unpacked(p).name) and p.is_file())
+    if not found:
+        raise BadRequest(f"The folder {path} holds no RDF file.", f"Files count that end in {_ENDINGS}.")
+    return found
+
+
+def _unpacked(path: Path) -> Path:
+    """The path without the ending of a compressed file."""
+    return path.with_suffix("") if path.suffix == ".gz" else path
 
 
 def source_iri(slug: str) -> str:

@@ -10,8 +10,17 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from kg.errors import ParleyError
+from kg.errors import ParleyError, Refused
 from kg.incoming import wants_page
+from kg.replies import report_form, written
+
+#: What an answer with a status says besides; of 415 it is the codings that would be unpacked.
+_HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    415: {"Accept-Encoding": "gzip"},
+    429: {"Retry-After": "5"},
+    503: {"Retry-After": "5"},
+}
 
 
 def install(app: FastAPI) -> None:
@@ -26,13 +35,17 @@ def _answer(request: Request, status: int, title: str, detail: str, **members: A
     if request.method == "GET" and wants_page(request):
         page: Response = request.app.state.pages.problem(status, title, detail)
         return page
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": "5"} if status in (429, 503) else {}
+    headers = _HEADERS.get(status, {})
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
 async def _on_parley_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ParleyError)
+    if isinstance(error, Refused):
+        form = report_form(request, request.query_params.get("format", ""))
+        if form.name != "json":
+            return Response(written(error.report, form), error.status, media_type=form.content_type)
     return _answer(request, error.status, error.title, str(error), hint=error.hint, **error.details())
 
 

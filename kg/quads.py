@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pyoxigraph as ox
 
@@ -27,3 +27,14 @@ class Facts(Protocol):
 def is_stated(quad: ox.Quad) -> bool:
     """Whether the quad is what a source says: neither derived nor of the merged copy."""
     return quad.graph_name not in NOT_STATED
+
+
+def count_stated(store: ox.Store, *, bare: bool) -> int:
+    """How many facts the sources in a store assert; in a bare store the default graph is one of them."""
+    derived = ", ".join(sorted(map(str, DERIVED)))
+    patterns = [f"GRAPH ?g {{ ?s ?p ?o }} FILTER(?g NOT IN ({derived}))", *(["?s ?p ?o"] if bare else [])]
+    total = 0
+    for pattern in patterns:
+        [row] = cast("ox.QuerySolutions", store.query(f"SELECT (COUNT(*) AS ?n) {{ {pattern} }}"))
+        total += int(cast("ox.Literal", row["n"]).value)
+    return total

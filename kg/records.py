@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import pyoxigraph as ox
 
 from kg.terms import HISTORY_GRAPH, PREFIXES, RDF_TYPE
+
+_ABOUT = re.compile(rf"(?:{re.escape(PREFIXES['version'])}|{re.escape(PREFIXES['change'])})(\d+)(?:-\d+)?\Z")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,30 @@ def history_of(record: Record, added: Counts, removed: Counts) -> Iterator[ox.Qu
         yield fact(change, PREFIXES["trade"] + "changedSource", source)
         yield fact(change, PREFIXES["trade"] + "factsAdded", ox.Literal(added.get(source, 0)))
         yield fact(change, PREFIXES["trade"] + "factsRemoved", ox.Literal(removed.get(source, 0)))
+
+
+def told_of(store: ox.Store, version: int) -> tuple[str, str] | None:
+    """Time and message of a version, as the history in a store tells them; None if it does not."""
+    node, graph = ox.NamedNode(f"{PREFIXES['version']}{version}"), ox.NamedNode(HISTORY_GRAPH)
+    told = {q.predicate.value: q.object for q in store.quads_for_pattern(node, None, None, graph)}
+    at, message = (
+        told.get(PREFIXES[p] + name) for p, name in (("prov", "generatedAtTime"), ("dcterms", "description"))
+    )
+    if not (isinstance(at, ox.Literal) and isinstance(message, ox.Literal)):
+        return None
+    return datetime.fromisoformat(at.value).isoformat(timespec="seconds"), message.value
+
+
+def told_later(store: ox.Store, version: int) -> list[ox.Quad]:
+    """What the history in a store tells of the versions after this one."""
+    history = store.quads_for_pattern(None, None, None, ox.NamedNode(HISTORY_GRAPH))
+    return [quad for quad in history if _version_of(quad.subject) > version]
+
+
+def _version_of(subject: ox.NamedNode | ox.BlankNode | ox.Triple) -> int:
+    """The version that a node of the history is, or tells a change of."""
+    about = _ABOUT.match(getattr(subject, "value", ""))
+    return int(about[1]) if about else 0
 
 
 def user() -> str:

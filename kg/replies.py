@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import Depends, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from kg import formats
 from kg.errors import NotFound
 from kg.evaluation import Question
 from kg.formats import Format
 from kg.graph import Graph
+from kg.incoming import read_flag
+from kg.loading import Outcome
 from kg.pages import Pages
 from kg.pool import Answer
+from kg.report import Report
 
 Wanted = Annotated[str, Query(alias="format", description="A format by name, instead of the Accept header.")]
 
@@ -37,6 +42,60 @@ def choose(request: Request, wanted: str, among: tuple[Format, ...]) -> Format:
     if wanted:
         return formats.named(wanted, among)
     return formats.negotiate(request.headers.get("accept", ""), among)
+
+
+def report_form(
+    request: Request,
+    format: Annotated[str, Query(description="`json`, `text` or `turtle`, instead of the Accept header.")] = "",
+) -> Format:
+    """The form in which a request wants the report on its write. To be asked before anything is written.
+
+    Raises:
+        BadRequest, NotAcceptable: there is no such form.
+    """
+    return choose(request, format, formats.REPORTS)
+
+
+def _dry_run(
+    request: Request,
+    _: Annotated[
+        str,
+        Query(
+            alias="dry-run",
+            description="`true`: check everything, change nothing.",
+            json_schema_extra={"type": "boolean", "default": False},
+        ),
+    ] = "",
+) -> bool:
+    return read_flag("dry-run", request.query_params.getlist("dry-run"))
+
+
+ReportForm = Annotated[Format, Depends(report_form)]
+DryRun = Annotated[bool, Depends(_dry_run)]
+
+
+def tell(outcome: Outcome, form: Format, *, dry_run: bool) -> Response:
+    """What came of a write: 201 if it made a graph, else 200; the report in the form that is wanted."""
+    commit, headers = outcome.record, {}
+    if commit is not None:
+        headers["Parley-Version"] = str(commit.version)
+    if len(outcome.created) == 1:
+        headers["Location"] = f"/graphs?graph={quote(outcome.created[0], safe='')}"
+    status = 201 if outcome.created else 200
+    if form.name != "json":
+        return Response(written(outcome.report, form), status, headers, form.content_type)
+    body = {
+        "commit": None if commit is None else asdict(commit),
+        "created": outcome.created,
+        "dryRun": dry_run,
+        "report": outcome.report.as_dict(),
+    }
+    return JSONResponse(body, status, headers)
+
+
+def written(report: Report, form: Format) -> str:
+    """A report as text or as SHACL's graph."""
+    return report.turtle if form.name == "turtle" else f"{report.text() or 'The facts conform.'}\n"
 
 
 def stream(answer: Answer, form: Format) -> StreamingResponse:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from io import BytesIO
+from typing import Any, cast
 
-from kg.terms import compact
+import pyoxigraph as ox
+
+from kg import formats
+from kg.evaluation import write_graph
+from kg.terms import PREFIXES, RDF_TYPE, compact
+
+_SH = PREFIXES["sh"]
+_Term = ox.NamedNode | ox.BlankNode | ox.Literal
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,18 @@ class Contradiction:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings of one validation, and the contradictions with other sources."""
+    """All findings of one validation, and the contradictions with other sources. `turtle` is SHACL's report graph of
+    the findings, written when the report is made: the server shows reports and hands nothing of them to native code."""
 
     findings: list[Finding] = field(default_factory=list)
     contradictions: list[Contradiction] = field(default_factory=list)
     turtle: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.turtle:
+            output = BytesIO()
+            write_graph(_shacl(self), formats.GRAPHS[0], output)
+            object.__setattr__(self, "turtle", output.getvalue().decode())
 
     @property
     def violations(self) -> list[Finding]:
@@ -86,6 +102,47 @@ class Report:
         """One line a finding, violations first."""
         lines = [f.text() for f in (*self.violations, *self.warnings)]
         return "\n".join(lines + [c.text() for c in self.contradictions])
+
+
+def _shacl(report: Report) -> Iterator[ox.Triple]:
+    """The report as SHACL has it, in the order of the findings, with the source that each is about."""
+    top = ox.BlankNode("report")
+    yield from _said(top, RDF_TYPE, ox.NamedNode(_SH + "ValidationReport"))
+    yield from _said(top, _SH + "conforms", ox.Literal(report.conforms))
+    results = [(ox.BlankNode(f"result{number}"), finding) for number, finding in enumerate(report.findings, 1)]
+    for node, _ in results:
+        yield from _said(top, _SH + "result", node)
+    for node, finding in results:
+        inverse = ox.BlankNode(f"{node.value}path") if finding.path.startswith("^") else None
+        yield from _said(node, RDF_TYPE, ox.NamedNode(_SH + "ValidationResult"))
+        yield from _said(node, _SH + "focusNode", _named(finding.focus) or ox.Literal(finding.focus))
+        yield from _said(node, _SH + "resultPath", inverse or _named(finding.path))
+        yield from _said(node, _SH + "value", _parsed(finding.value))
+        yield from _said(node, _SH + "resultSeverity", ox.NamedNode(_SH + finding.severity.capitalize()))
+        yield from _said(node, _SH + "resultMessage", ox.Literal(finding.message))
+        yield from _said(node, _SH + "sourceConstraintComponent", ox.NamedNode(_SH + finding.constraint))
+        yield from _said(node, _SH + "sourceShape", _named(finding.shape))
+        yield from _said(node, PREFIXES["dcterms"] + "source", _named(finding.source))
+        if inverse is not None:
+            yield from _said(inverse, _SH + "inversePath", _named(finding.path[1:]))
+
+
+def _said(subject: ox.BlankNode, predicate: str, value: _Term | None) -> Iterator[ox.Triple]:
+    if value is not None:
+        yield ox.Triple(subject, ox.NamedNode(predicate), value)
+
+
+def _named(iri: str) -> ox.NamedNode | None:
+    """None if it is no IRI: pySHACL gives a path of several steps as a blank node, and a shape may look at literals."""
+    try:
+        return ox.NamedNode(iri)
+    except ValueError:
+        return None
+
+
+def _parsed(term: str) -> _Term | None:
+    (quad,) = ox.parse(f"<urn:x> <urn:x> {term} .", ox.RdfFormat.TURTLE) if term else (None,)
+    return None if quad is None else cast("_Term", quad.object)
 
 
 def readable(term: str) -> str:

@@ -6,13 +6,16 @@ the default graph as well. The engine sorts each chunk in memory.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import pyoxigraph as ox
 
@@ -21,9 +24,12 @@ _CHUNK = 400_000
 
 
 class Settling:
-    """The work on its way. `database` is a copy of the draft, in a folder of its own beside the quads."""
+    """The work on its way. `database` is a copy of the draft, in a folder of its own beside the quads.
 
-    def __init__(self, folder: Path, base: ox.Store, fresh: ox.Store, *, copies: bool) -> None:
+    The process shares the writer's lock, so that nobody sweeps its folder before it has ended.
+    """
+
+    def __init__(self, folder: Path, base: ox.Store, fresh: ox.Store, lock: IO[bytes], *, copies: bool) -> None:
         folder.mkdir()
         self.database, self.quads = folder / "database", folder / "quads.nq"
         fresh.dump(str(self.quads), format=ox.RdfFormat.N_QUADS)
@@ -31,7 +37,9 @@ class Settling:
         base.backup(str(self.database))
         # -P: what the folder of the caller holds is not imported.
         command = [sys.executable, "-P", "-m", "kg.settling", str(self.database), str(self.quads), str(int(copies))]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[lock.fileno()]
+        )
 
     def finish(self) -> None:
         """Wait for the end. Raises: OSError with the reason if the disk did not take it."""
@@ -53,9 +61,19 @@ def with_copies(quads: Iterable[ox.Quad]) -> Iterator[ox.Quad]:
         yield ox.Quad(quad.subject, quad.predicate, quad.object)
 
 
+def _end_with_the_other_side() -> None:
+    """End when the process that began this is gone: by a signal, as the engine leaves other threads no time."""
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | fcntl.FASYNC)
+    if select.select([0], [], [], 0)[0]:  # it went before it could be told
+        os._exit(1)
+
+
 def main() -> None:
     database, file, copies = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once, also inside native code
+    _end_with_the_other_side()
     store = ox.Store(database)
     quads: Iterator[ox.Quad] = ox.parse(path=file, format=ox.RdfFormat.N_QUADS)
     if copies == "1":

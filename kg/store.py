@@ -7,6 +7,7 @@
     changes/N.nq.gz  what the commit added ("A ") and removed ("D "), one quad a line
     locks/N          held shared by each reader of N; `locks/writer` by the one writer
     staging/         work in progress, swept by the next writer
+    past/            older versions made again for a reader, swept by the next writer once the reader is gone
 
 A commit checkpoints the current version (hard links, so its cost does not depend on the size), works on the
 copy, and publishes it by renaming the pointer. A crash at any point leaves the old version current.
@@ -18,26 +19,30 @@ A bare store (`kg serve --bare`) is a plain dataset, and its default graph is it
 
 from __future__ import annotations
 
-import fcntl
 import gzip
 import json
 import shutil
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
 import pyoxigraph as ox
 
 from kg.draft import Draft
-from kg.durable import locked, replace
-from kg.errors import Conflict, NotFound, StoreFailure
+from kg.durable import locked, replace, scratch, sweep
+from kg.errors import BadRequest, Conflict, NotFound, StoreFailure
 from kg.records import Record
 
 FORMAT = 1
 #: Versions kept; older databases go, unless a reader holds them. Records and change sets stay.
 KEEP = 20
-_FOLDERS = ("versions", "records", "changes", "locks", "staging")
+FOLDERS = ("versions", "records", "changes", "locks", "staging", "past")
+#: What a creation that was interrupted may leave beside the folders.
+_OF_CREATION = (".create", "current", "current.new", "store.json.new")
+REPAIR = "Run `kg repair`."
 
 
 class Versions:
@@ -57,21 +62,27 @@ class Versions:
 
         Raises:
             Conflict: the folder holds something else.
+            StoreFailure: it holds a store that has lost its store.json, or the disk does not take it.
         """
-        home.mkdir(parents=True, exist_ok=True)
         try:
-            with locked(home / ".create"):
-                if not cls.exists(home):
-                    cls._make(home, bare=bare)
-        finally:
-            (home / ".create").unlink(missing_ok=True)
+            home.mkdir(parents=True, exist_ok=True)
+            try:
+                with locked(home / ".create"):
+                    if not cls.exists(home):
+                        cls._make(home, bare=bare)
+            finally:
+                (home / ".create").unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(home, error) from None
         return cls(home)
 
     @staticmethod
     def _make(home: Path, *, bare: bool) -> None:
-        if any(p.name not in (".create", *_FOLDERS) for p in home.iterdir()):
+        if any(p.name not in (*FOLDERS, *_OF_CREATION) for p in home.iterdir()):
             raise Conflict(f"{home} is not empty and holds no Parley store.", "Give an empty folder with KG_HOME.")
-        for name in _FOLDERS:
+        if any(home.glob("records/*")):
+            raise StoreFailure(f"{home} holds versions of a store, but no store.json.", REPAIR)
+        for name in FOLDERS:
             (home / name).mkdir(exist_ok=True)
         shutil.rmtree(home / "versions" / "0", ignore_errors=True)
         ox.Store(str(home / "versions" / "0")).flush()
@@ -90,6 +101,9 @@ class Versions:
                 f"The store in {self.home} has format {kind.get('format')!r}, this package reads {FORMAT}.",
                 "Use the package that made it, or an empty folder.",
             )
+        for name in FOLDERS[:-1]:  # stores made before `past` was thought of lack it
+            if not (self.home / name).is_dir():
+                raise StoreFailure(f"The store in {self.home} lacks its folder {name}.", REPAIR)
         return kind
 
     @property
@@ -100,13 +114,18 @@ class Versions:
         try:
             return int((self.home / "current").read_text("ascii"))
         except (OSError, ValueError) as error:
-            raise StoreFailure(f"The store in {self.home} has no readable current version: {error}.") from None
+            raise StoreFailure(f"The store in {self.home} has no readable current version: {error}.", REPAIR) from None
 
     def record(self, version: int) -> Record:
+        current = self.current()
+        if not 1 <= version <= current:
+            raise NotFound(f"There is no version {version}.", f"The versions go from 1 to {current}.")
         try:
-            return Record(**json.loads((self.home / "records" / f"{version}.json").read_text("utf-8")))
-        except OSError:
-            raise NotFound(f"There is no version {version}.", f"The versions go from 1 to {self.current()}.") from None
+            record = Record(**json.loads((self.home / "records" / f"{version}.json").read_text("utf-8")))
+            datetime.fromisoformat(record.at)
+        except (OSError, ValueError, TypeError) as error:
+            raise self.damaged(f"The record of version {version}", error) from None
+        return record
 
     def content(self) -> str:
         """The fingerprint of the shipped content in the current version, empty if there is none."""
@@ -121,29 +140,101 @@ class Versions:
         """Every commit up to the current version, the newest first."""
         return [self.record(n) for n in range(self.current(), 0, -1)]
 
+    def change_file(self, version: int) -> Path:
+        return self.home / "changes" / f"{version}.nq.gz"
+
     def changes(self, version: int) -> Iterator[tuple[str, str]]:
-        """The change set of a version: ("A" or "D", quad as an N-Quads line)."""
-        with gzip.open(self.home / "changes" / f"{version}.nq.gz", "rt", encoding="utf-8") as lines:
-            for line in lines:
-                yield line[0], line[2:].rstrip("\n")
+        """The change set of a version: ("A" or "D", quad as an N-Quads line).
+
+        Raises:
+            StoreFailure: it is missing or damaged, which may show at its end only.
+        """
+        path = self.change_file(version)
+        try:
+            with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
+                if not path.stat().st_size:
+                    raise EOFError("the file is empty")
+                for line in lines:
+                    yield line[0], line[2:].rstrip("\n")
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise self.damaged(f"The change set of version {version}", error) from None
+
+    def kept(self) -> list[int]:
+        """The versions whose databases are kept, the oldest first."""
+        return sorted(int(p.name) for p in (self.home / "versions").iterdir() if p.name.isdecimal())
+
+    def at(self, text: str) -> int:
+        """The version with this number, or the one that was current at a time: at the end of a day in UTC, as
+        YYYY-MM-DD, or at the moment of an ISO timestamp, which is in UTC unless it says otherwise.
+
+        Raises:
+            BadRequest: the text is none of the three.
+            NotFound: there is no such version, or there was none yet.
+        """
+        if text.isascii() and text.isdecimal() and len(text) < 10:
+            return self._known(int(text))
+        moment = _moment(text)
+        records = self.records()
+        for record in records:
+            if datetime.fromisoformat(record.at) <= moment:
+                return record.version
+        first = f"The first is of {records[-1].at}." if records else "The store is empty."
+        raise NotFound(f"There was no version at {text}.", first)
+
+    def _known(self, version: int) -> int:
+        current = self.current()
+        if not 0 <= version <= current:
+            raise NotFound(f"There is no version {version}.", f"The versions go from 0 to {current}.")
+        return version
 
     @contextmanager
     def reading(self, version: int | None = None) -> Iterator[tuple[int, ox.Store]]:
-        """Open a version (default: the current one) read-only and keep it from being pruned meanwhile."""
+        """Open a version (default: the current one) read-only and keep it from being pruned meanwhile.
+
+        A version that is not kept any more is made again for this reader alone.
+
+        Raises:
+            NotFound: there is no such version.
+            StoreFailure: the version is damaged, or cannot be made again since a change set is.
+        """
         while True:
-            number = self.current() if version is None else version
-            with locked(self.home / "locks" / str(number), shared=True):
-                path = self.home / "versions" / str(number)
-                if not path.is_dir():
-                    if version is None and number != self.current():
-                        continue
-                    raise NotFound(f"Version {number} is not kept.", f"The current version is {self.current()}.")
-                try:
-                    store = ox.Store.read_only(str(path))
-                except (OSError, RuntimeError) as error:  # the engine's word for corruption is RuntimeError
-                    raise StoreFailure(f"Version {number} in {self.home} cannot be opened: {error}.") from None
-                yield number, store
-                return
+            number = self.current() if version is None else self._known(version)
+            path = self.home / "versions" / str(number)
+            if path.is_dir():
+                with locked(self.home / "locks" / str(number), shared=True):
+                    if path.is_dir():
+                        with self._telling(number):
+                            yield number, self._opened(number, path)
+                        return
+            elif number == self.current():
+                raise StoreFailure(f"Version {number} in {self.home} is missing, and it is the current one.", REPAIR)
+            elif version is not None:
+                break
+        from kg.past import rebuild  # late: few look back
+
+        with scratch(self.home / "past") as folder, self._telling(number):
+            rebuild(self, number, folder / "store", self.kept())
+            yield number, self._opened(number, folder / "store")
+
+    def _opened(self, version: int, path: Path) -> ox.Store:
+        try:
+            return ox.Store.read_only(str(path))
+        except (OSError, RuntimeError) as error:
+            raise StoreFailure(f"Version {version} in {self.home} cannot be opened: {error}.", REPAIR) from None
+
+    def damaged(self, what: str, why: object) -> StoreFailure:
+        """The error for a part of the store that cannot be read."""
+        return StoreFailure(f"{what} in {self.home} cannot be read: {why}.", REPAIR)
+
+    @contextmanager
+    def _telling(self, version: int) -> Iterator[None]:
+        """Tell of damage that the engine finds while it reads or copies."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not is_damage(error):
+                raise
+            raise self.damaged(f"Version {version}", error) from None
 
     @contextmanager
     def writing(self) -> Iterator[Draft]:
@@ -153,43 +244,44 @@ class Versions:
             StoreFailure: the disk does not take it. The version before stays current.
         """
         try:
-            with locked(self.home / "locks" / "writer"):
+            with locked(self.home / "locks" / "writer") as lock:
                 self._sweep()
                 base = self.current()
                 path = self.home / "staging" / str(base + 1)
                 with self.reading(base) as (_, store):
                     store.backup(str(path))
-                draft = Draft(self, base, path)
-                try:
-                    yield draft
-                finally:
-                    draft.discard()
+                with self._telling(base):
+                    draft = Draft(self, base, path, lock)
+                    try:
+                        yield draft
+                    finally:
+                        draft.discard()
         except OSError as error:
-            raise StoreFailure(
-                f"{self.home} cannot be written to: {error.strerror or error}. Nothing was changed.",
-                "See that the disk has room and that the folder is yours.",
-            ) from None
+            raise _unwritable(self.home, error) from None
 
     def _sweep(self) -> None:
         """Remove what a crashed writer left: staged copies, and versions beyond the current one."""
-        current = self.current()
         for stray in (self.home / "staging").iterdir():
             shutil.rmtree(stray, ignore_errors=True)
-        for version in (self.home / "versions").iterdir():
-            if int(version.name) > current:
-                shutil.rmtree(version)
+        for unfinished in (*self.home.glob("*.new"), *self.home.glob("records/*.new")):
+            unfinished.unlink()
+        for version in self.kept():
+            if version > self.current():
+                shutil.rmtree(self.home / "versions" / str(version))
+        sweep(self.home / "past")
 
     def prune(self) -> None:
-        """Remove the databases of versions older than the kept ones, but none that a reader holds."""
+        """Remove the databases of versions older than the kept ones, but none that a reader holds; and the locks of
+        versions that are gone."""
         oldest = self.current() - KEEP + 1
-        for path in (self.home / "versions").iterdir():
-            if int(path.name) < oldest:
-                with (self.home / "locks" / path.name).open("w", encoding="ascii") as lock:
-                    try:
-                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except BlockingIOError:
-                        continue
-                    shutil.rmtree(path)
+        locks = {int(p.name) for p in (self.home / "locks").iterdir() if p.name.isdecimal()}
+        for version in locks.union(self.kept()):
+            lock = self.home / "locks" / str(version)
+            if version < oldest:
+                # A reader holds it, or the disk does not take a lock: the next commit comes by.
+                with suppress(OSError), locked(lock, wait=False):
+                    shutil.rmtree(self.home / "versions" / str(version), ignore_errors=True)
+                    lock.unlink()
 
 
 def in_memory(store: ox.Store) -> ox.Store:
@@ -197,3 +289,27 @@ def in_memory(store: ox.Store) -> ox.Store:
     copy = ox.Store()
     copy.bulk_extend(store)
     return copy
+
+
+def _unwritable(home: Path, error: OSError) -> StoreFailure:
+    return StoreFailure(
+        f"{home} cannot be written to: {error.strerror or error}. Nothing was changed.",
+        "See that the disk has room and that the folder is yours.",
+    )
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error is the engine's word for a block that does not have the checksum it was written with."""
+    return isinstance(error, RuntimeError) and str(error).startswith("Corruption")
+
+
+def _moment(text: str) -> datetime:
+    with suppress(ValueError):
+        if "T" not in text and " " not in text:
+            return datetime.combine(date.fromisoformat(text), time.max, UTC)
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    raise BadRequest(
+        f"{text!r} is neither a version nor a time.",
+        "Give a number, a day such as 2026-11-20, or 2026-11-20T12:00:00Z.",
+    )

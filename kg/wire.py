@@ -20,6 +20,8 @@ from typing import Any
 
 import kg.errors
 from kg.errors import ParleyError, Refused, Stopped
+from kg.loading import Outcome
+from kg.records import Record
 from kg.report import Contradiction, Finding, Report
 
 LENGTH = struct.Struct(">I")
@@ -117,6 +119,12 @@ def rebuild(head: dict[str, Any]) -> ParleyError:
     error = kind(head["message"], head["hint"])
     vars(error).update(fields)
     return error
+
+
+def rebuild_outcome(data: dict[str, Any]) -> Outcome:
+    """The outcome of a write from what `dataclasses.asdict` made of it."""
+    record = Record(**data["record"]) if data["record"] else None
+    return Outcome(record, rebuild_report(data["report"]), tuple(data["created"]), data["skipped"])
 
 
 def rebuild_report(data: dict[str, Any]) -> Report:

@@ -18,15 +18,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyoxigraph as ox
 
 from kg import formats
+from kg.errors import StoreFailure
 from kg.evaluation import Question, in_deep_thread, write, write_graph
 from kg.settings import limit_memory
-from kg.store import Versions, in_memory
+from kg.store import REPAIR, Versions, in_memory, is_damage
 from kg.wire import problem, receive, send
+
+if TYPE_CHECKING:
+    from kg.loading import Outcome
 
 #: The head is sent with the first chunk, so that a failure before this many bytes is still a clean error.
 CHUNK = 64 * 1024
@@ -105,6 +109,8 @@ class Worker:
             try:
                 self._jobs[request["job"]](request, documents)
             except Exception as error:
+                if is_damage(error):
+                    error = StoreFailure(f"The current version is damaged: {error}.", REPAIR)
                 if self._body is not None and self._body.started:
                     return  # the client must see a broken answer, not a short one
                 send(self._sock, json.dumps(problem(error)).encode())
@@ -148,8 +154,9 @@ class Worker:
 
         form = formats.named(request["format"], (*formats.GRAPHS, *formats.DATASETS))
         document = Document(request["name"], data[0], form, request["graph"])
-        outcome = load(self._versions, [document], Content.shipped(), mode=request["mode"], message=request["message"])
-        self._tell(outcome)
+        content, mode, message = Content.shipped(), request["mode"], request["message"]
+        dry_run = request["dry_run"]
+        self._tell(load(self._versions, [document], content, mode=mode, message=message, dry_run=dry_run))
 
     def _files(self, request: dict[str, Any], _: list[bytes]) -> None:
         """Load the files that the command line names."""
@@ -166,13 +173,21 @@ class Worker:
             dry_run=request["dry_run"],
             progress=self._progress,
         )
-        self._tell(outcome, whole=True)
+        self._tell(outcome)
 
     def _remove(self, request: dict[str, Any], _: list[bytes]) -> None:
         from kg.content import Content
         from kg.loading import remove
 
-        self._tell(remove(self._versions, request["graph"], Content.shipped()))
+        outcome = remove(
+            self._versions,
+            request["graphs"],
+            Content.shipped(),
+            message=request.get("message", ""),
+            dry_run=request["dry_run"],
+            progress=self._progress,
+        )
+        self._tell(outcome)
 
     def _update(self, request: dict[str, Any], _: list[bytes]) -> None:
         from kg.content import Content
@@ -189,18 +204,15 @@ class Worker:
             dry_run=request["dry_run"],
             progress=self._progress,
         )
-        self._tell(outcome, whole=self._wants_progress)
+        self._tell(outcome)
 
     def _progress(self, step: str, done: int = 0, total: int = 0) -> None:
         if self._wants_progress:
             send(self._sock, json.dumps({"progress": [step, done, total]}).encode())
 
-    def _tell(self, outcome: Any, *, whole: bool = False) -> None:
-        """Answer what came of a write; to the command line with the whole report, as it prints its graph too."""
-        record = None if outcome.record is None else asdict(outcome.record)
-        report = asdict(outcome.report) if whole else outcome.report.as_dict()
+    def _tell(self, outcome: Outcome) -> None:
         body = self._answer(version=self._versions.current())
-        body.write(json.dumps({"commit": record, "report": report}, ensure_ascii=False).encode())
+        body.write(json.dumps(asdict(outcome), ensure_ascii=False).encode())
         body.end()
 
 

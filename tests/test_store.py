@@ -234,8 +234,7 @@ def test_change_sets_and_records_outlive_their_databases(versions: Versions, kee
     assert kept == set(range(4, keep + 4))
     assert len(versions.records()) == keep + 3
     assert changes(versions, 1) == {("A", f"{quad('0')} .")}
-    with pytest.raises(NotFound, match="Version 1 is not kept"), versions.reading(1):
-        pass
+    assert held(versions, 1) == {quad("0"), triple("0")}
 
 
 def test_pruning_spares_a_version_that_is_read(versions: Versions, keep: int) -> None:
@@ -345,14 +344,14 @@ def test_corrupt_pointer_is_one_clear_error(versions: Versions, text: str) -> No
 
 def test_pointer_to_a_missing_version_is_one_clear_error(versions: Versions) -> None:
     (versions.home / "current").write_text("7\n")
-    with pytest.raises(NotFound, match="Version 7 is not kept"), versions.reading():
+    with pytest.raises(StoreFailure, match=r"Version 7 in .* is missing.* Run `kg repair`"), versions.reading():
         pass
 
 
 def test_damaged_database_is_one_clear_error(versions: Versions) -> None:
     commit(versions, quad("a"))
     (versions.home / "versions" / "1" / "CURRENT").write_text("nothing\n")
-    with pytest.raises(StoreFailure, match=r"Version 1 in .* cannot be opened"), versions.reading():
+    with pytest.raises(StoreFailure, match=r"Version 1 in .* cannot be opened.* Run `kg repair`"), versions.reading():
         pass
 
 
@@ -366,8 +365,19 @@ def test_foreign_folder_is_left_alone(tmp_path: Path) -> None:
 def test_interrupted_creation_is_taken_up_again(tmp_path: Path) -> None:
     (tmp_path / "versions" / "0").mkdir(parents=True)
     (tmp_path / "staging").mkdir()
+    (tmp_path / "current").write_text("0\n")
+    (tmp_path / "store.json.new").write_text("{")
     versions = Versions.create(tmp_path, bare=False)
     assert commit(versions, quad("a")) is not None
+
+
+def test_store_that_lost_its_kind_is_not_made_anew(versions: Versions) -> None:
+    commit(versions, quad("a"))
+    for name in ("store.json", "current"):
+        (versions.home / name).unlink()
+    with pytest.raises(StoreFailure, match=r"holds versions of a store, but no store\.json\. Run `kg repair`"):
+        Versions.create(versions.home, bare=False)
+    assert (versions.home / "versions" / "1").is_dir()
 
 
 def test_unknown_version_has_no_record(versions: Versions) -> None:

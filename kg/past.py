@@ -1,0 +1,80 @@
+"""Versions whose databases are gone, made again from one that is kept and the change sets on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pyoxigraph as ox
+
+from kg.changes import HISTORY, Change, apply, drop_if_empty, read
+from kg.errors import StoreFailure
+from kg.records import Counts, history_of, told_later
+
+if TYPE_CHECKING:
+    from kg.quads import Graph
+    from kg.store import Versions
+
+
+def rebuild(versions: Versions, version: int, path: Path, kept: Iterable[int]) -> int:
+    """Make the database of a version at `path`, which must not exist, and close it.
+
+    It is made from one of the versions `kept`, or from nothing, which is version 0: from where the change sets on the
+    way are smallest.
+
+    Returns:
+        The version that it was made from.
+
+    Raises:
+        StoreFailure: a record or a change set on the way is missing or damaged, wherever one begins.
+    """
+    base = _nearest(versions, version, {0, *kept})
+    store = _copy(versions, base, path)
+    for number in range(base, version, -1):
+        apply(store, read(versions, number).reverse, bare=versions.bare)
+    for number in range(base + 1, version + 1):
+        change = read(versions, number)
+        apply(store, change, bare=versions.bare)
+        if not versions.bare:
+            store.extend(history_of(versions.record(number), *_counts(change)))
+    for quad in told_later(store, version):
+        store.remove(quad)
+    drop_if_empty(store, HISTORY)
+    store.flush()
+    return base
+
+
+def _counts(change: Change) -> tuple[Counts, Counts]:
+    """How many facts of each source came, and how many went."""
+    came, went = (Counter(cast("Graph", q.graph_name) for q in quads) for quads in change.asserted)
+    return came, went
+
+
+def _nearest(versions: Versions, version: int, bases: Iterable[int]) -> int:
+    """The base from which the bytes of the change sets are fewest."""
+    costs: dict[int, float] = {}
+    size = cache(lambda number: _size(versions.change_file(number)))
+    for base in bases:
+        cost = sum(size(number) for number in range(min(base, version) + 1, max(base, version) + 1))
+        if cost < inf:
+            costs[base] = cost
+    if not costs:
+        raise StoreFailure(
+            f"Version {version} cannot be made again: change sets are missing.", "`kg repair` says which."
+        )
+    return min(costs, key=lambda base: (costs[base], -base))
+
+
+def _size(file: Path) -> float:
+    return file.stat().st_size if file.is_file() else inf
+
+
+def _copy(versions: Versions, base: int, path: Path) -> ox.Store:
+    if base:
+        with versions.reading(base) as (_, store):
+            store.backup(str(path))
+    return ox.Store(str(path))
