@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import pyoxigraph as ox
 
@@ -45,8 +45,11 @@ class Settling:
 
     def finish(self) -> None:
         """Wait for the end. Raises: OSError with the reason if the disk did not take it."""
-        _, errors = self._process.communicate()
-        if self._process.returncode:
+        with self._process as process:
+            # Not `communicate`: it closes the pipe by which the process knows that somebody waits for it.
+            errors = cast("IO[bytes]", process.stderr).read()
+            process.wait()
+        if process.returncode:
             raise OSError(errors.decode(errors="replace").strip().rpartition("\n")[2] or "the writing process died")
 
     def stop(self) -> None:

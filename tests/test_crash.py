@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyoxigraph as ox
 import pytest
 
 from kg.durable import locked
@@ -55,3 +56,15 @@ def test_killed_writer_takes_the_process_that_writes_its_bulk_with_it(tmp_path: 
     with versions.writing():
         pass
     assert list(leftovers(versions)) == []
+
+
+def test_bulk_that_is_published_at_once_is_waited_for(tmp_path: Path) -> None:
+    versions = Versions.create(tmp_path / "home", bare=True)
+    incoming = ox.Store()
+    subject, predicate, graph = (ox.NamedNode(f"urn:{name}") for name in "spg")
+    incoming.bulk_extend(ox.Quad(subject, predicate, ox.Literal(n), graph) for n in range(10_001))
+    with versions.writing() as draft:
+        draft.put(incoming)
+        draft.publish("bulk")
+    with versions.reading() as (_, store):
+        assert len(list(store.quads_for_pattern(subject, predicate, None, graph))) == 10_001
