@@ -156,7 +156,8 @@ def _batches(view: View, changed: set[str], affected: dict[Term, None]) -> Itera
         for predicate, sources in disputed.items():
             for graph in sources.keys() & changed:
                 stated[graph][str(node), predicate.value] = frozenset(sources[graph])
-    batches: list[tuple[set[str], dict[tuple[str, str], frozenset[Any]]]] = [(changed - stated.keys(), {})]
+    first = changed - stated.keys()  # their own word is the prevailing one, so it does for all that no other batch has
+    batches: list[tuple[set[str], dict[tuple[str, str], frozenset[Any]]]] = []
     for graph in sorted(stated):
         for graphs, said in batches:
             if all(said.get(key, value) == value for key, value in stated[graph].items()):
@@ -165,8 +166,7 @@ def _batches(view: View, changed: set[str], affected: dict[Term, None]) -> Itera
                 break
         else:
             batches.append(({graph}, dict(stated[graph])))
-    first, *others = (graphs for graphs, _ in batches)
-    later = [(graphs, {n: None for g in graphs for n in _subjects(view, g) if n in affected}) for graphs in others]
+    later = [(graphs, {n: None for g in graphs for n in _subjects(view, g) if n in affected}) for graphs, _ in batches]
     apart = {n for _, nodes in later for n in nodes if not _sources(view, n) & first}
     yield first, [n for n in affected if n not in apart] if apart else affected
     yield from later
