@@ -43,15 +43,15 @@ class Settling:
 
     def finish(self) -> None:
         """Wait for the end. Raises: OSError with the reason if the disk did not take it."""
-        _, errors = self._process.communicate()
-        if self._process.returncode:
+        assert self._process.stderr is not None
+        errors = self._process.stderr.read()  # not `communicate`: it would hang up first, which ends the process
+        if self._process.wait():
             raise OSError(errors.decode(errors="replace").strip().rpartition("\n")[2] or "the writing process died")
 
     def stop(self) -> None:
         """End it, if it has not ended."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.communicate()
+        self._process.kill()
+        self._process.communicate()
 
 
 def with_copies(quads: Iterable[ox.Quad]) -> Iterator[ox.Quad]:

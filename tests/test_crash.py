@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyoxigraph as ox
 import pytest
 
 from kg.durable import locked
@@ -55,3 +56,14 @@ def test_killed_writer_takes_the_process_that_writes_its_bulk_with_it(tmp_path: 
     with versions.writing():
         pass
     assert list(leftovers(versions)) == []
+
+
+def test_bulk_is_written_to_its_end_if_the_writer_waits_for_it(tmp_path: Path) -> None:
+    versions = Versions.create(tmp_path / "store", bare=True)
+    quads, p, g = ox.Store(), ox.NamedNode("urn:p"), ox.NamedNode("urn:g")
+    quads.bulk_extend(ox.Quad(ox.NamedNode(f"urn:{n}"), p, ox.Literal(n), g) for n in range(100_000))
+    with versions.writing() as draft:
+        draft.put(quads)
+        draft.publish("bulk")
+    with versions.reading() as (_, store):
+        assert len(store) == 100_000
