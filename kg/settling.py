@@ -54,9 +54,8 @@ class Settling:
 
     def stop(self) -> None:
         """End it, if it has not ended."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.communicate()
+        self._process.kill()
+        self._process.communicate()
 
 
 def with_copies(quads: Iterable[ox.Quad]) -> Iterator[ox.Quad]:
