@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from kg.store import Versions
 
 _ROW_FORMATS = [f.name for f in (*formats.ROWS, *formats.GRAPHS)]
-
-
 _FILES = click.Path(exists=True, path_type=Path)
 
 

@@ -79,6 +79,7 @@ def open_versions(settings: Settings, *, bare: bool = False) -> Versions:
     if versions.bare or versions.content() == content.digest():
         return versions
     from kg.loading import ensure_content  # late: most commands find a store that is up to date
+    from kg.terms import compact
 
     with progress_bar() as step:
         outcome = ensure_content(versions, content, step)
@@ -89,7 +90,7 @@ def open_versions(settings: Settings, *, bare: bool = False) -> Versions:
             err=True,
         )
         for finding in outcome.report.violations:
-            click.echo(f"no longer conforms: {finding.text()}", err=True)
+            click.echo(f"no longer conforms: {compact(finding.source)}: {finding.text()}", err=True)
     return versions
 
 
@@ -143,8 +144,7 @@ def write_with(settings: Settings, request: dict[str, Any], form: str) -> Outcom
     versions = open_versions(settings)
 
     def work(step: Progress) -> Outcome:
-        answer = ask_once(versions.home, settings.memory, request, step)
-        return rebuild_outcome(answer)
+        return rebuild_outcome(ask_once(versions.home, settings.memory, request, step))
 
     return reported(form, work)
 

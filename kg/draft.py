@@ -63,12 +63,16 @@ class _Layered:
         self._new.add(subject)
         return True
 
+    def described(self, quads: Iterable[ox.Quad]) -> None:
+        """Take note that quads have come to the disk."""
+        self._new.difference_update(q.subject for q in quads)
+
 
 class Draft:
     """A writable copy of one version. `added`, `removed` and `fresh` together are the exact changes."""
 
-    def __init__(self, versions: Versions, base: int, path: Path) -> None:
-        self._versions, self._path = versions, path
+    def __init__(self, versions: Versions, base: int, path: Path, lock: IO[bytes]) -> None:
+        self._versions, self._path, self._lock = versions, path, lock
         self.base = base
         self.store = ox.Store(str(path))
         self.added: set[ox.Quad] = set()
@@ -105,18 +109,29 @@ class Draft:
         if any(incoming.quads_for_pattern(None, None, None, TOP)):
             graphs.append(TOP)
         if len(incoming) > _BULK:
-            new = [g for g in graphs if not any(self.store.quads_for_pattern(None, None, None, g))]
-            if len(new) == len(graphs):
-                self.fresh = incoming
-            else:
-                for graph in new:
-                    self.fresh.bulk_extend(incoming.quads_for_pattern(None, None, None, graph))
-            self.facts = _Layered(self.fresh, self.store)
+            emptied = {q.graph_name for q in self.removed}
+            new = {g for g in graphs if g not in emptied and not any(self._held(g))}
+            self._hold(incoming, new, whole=len(new) == len(graphs))
             graphs = [g for g in graphs if g not in new]
         for graph in graphs:
             if not keep:
-                self.remove([q for q in self.store.quads_for_pattern(None, None, None, graph) if q not in incoming])
+                self.remove([q for q in self._held(graph) if q not in incoming])
             self.add(incoming.quads_for_pattern(None, None, None, graph))
+
+    def _held(self, graph: Graph) -> Iterator[ox.Quad]:
+        """The quads of a graph, on disk and in memory."""
+        return chain(*(s.quads_for_pattern(None, None, None, graph) for s in (self.store, self.fresh)))
+
+    def _hold(self, incoming: ox.Store, graphs: Iterable[Graph], *, whole: bool) -> None:
+        """Keep new graphs in memory; `whole`: those are all that `incoming` has."""
+        layered = isinstance(self.facts, _Layered)
+        if whole and not layered:
+            self.fresh = incoming
+        else:
+            for graph in graphs:
+                self.fresh.bulk_extend(incoming.quads_for_pattern(None, None, None, graph))
+        if not layered and len(self.fresh):
+            self.facts = _Layered(self.fresh, self.store)
 
     def set_graph(self, graph: Graph, quads: Iterable[ox.Quad]) -> None:
         """Make the graph hold exactly these quads (none: the graph is gone)."""
@@ -125,14 +140,15 @@ class Draft:
         if len(incoming):
             self.put(incoming)
         else:
-            self.remove(list(self.store.quads_for_pattern(None, None, None, graph)))
+            self.remove(list(self._held(graph)))
 
     def add(self, quads: Iterable[ox.Quad]) -> None:
         """Add quads that may be there already."""
         new = [q for q in quads if q not in self.store and q not in self.fresh]
-        if len(self.fresh):
-            self.fresh.bulk_extend(new)
-            return
+        if isinstance(self.facts, _Layered):
+            self.fresh.bulk_extend(q for q in new if q not in self.removed)
+            new = [q for q in new if q in self.removed]
+            self.facts.described(new)
         extend = self.store.bulk_extend if len(new) > _BULK else self.store.extend
         extend(new if self._versions.bare else with_copies(new))
         self.added.update(q for q in new if q not in self.removed)
@@ -140,14 +156,16 @@ class Draft:
 
     def remove(self, quads: Iterable[ox.Quad]) -> None:
         """Remove quads; a triple leaves the default graph when no named graph holds it any more."""
-        gone = [q for q in quads if q in self.store]
-        for quad in gone:
-            self.store.remove(quad)
-        self.removed.update(q for q in gone if q not in self.added)
+        gone = [q for q in quads if q in self.store or q in self.fresh]
+        before = {q for q in gone if q in self.store and q not in self.added}
+        for store in (self.store, self.fresh):
+            for quad in gone:
+                store.remove(quad)
+            for graph in {q.graph_name for q in gone}:
+                if isinstance(graph, ox.NamedNode) and not any(store.quads_for_pattern(None, None, None, graph)):
+                    store.remove_graph(graph)  # the engine would go on listing the name of an empty graph
+        self.removed |= before
         self.added.difference_update(gone)
-        for graph in {q.graph_name for q in gone}:
-            if isinstance(graph, ox.NamedNode) and not any(self.store.quads_for_pattern(None, None, None, graph)):
-                self.store.remove_graph(graph)  # the engine would go on listing the name of an empty graph
         if self._versions.bare:
             return
         for quad in gone:
@@ -190,7 +208,7 @@ class Draft:
         """Begin to write what came in bulk to disk, in a process of its own; after this the draft may only be read."""
         if len(self.fresh):
             folder = self._path.with_name(f"{self._path.name}-bulk")
-            self._settling = Settling(folder, self.store, self.fresh, copies=not self._versions.bare)
+            self._settling = Settling(folder, self.store, self.fresh, self._lock, copies=not self._versions.bare)
 
     def _settled(self) -> Path:
         """The database with all changes, closed."""
@@ -203,13 +221,11 @@ class Draft:
         self.store = ox.Store(str(self._settling.database))
         return self._settling.database
 
-    def discard(self) -> None:
-        """Throw the copy away; after `publish` there is nothing left to throw."""
+    def close(self) -> None:
+        """Let go of the files and end what writes them; they are the store's to remove."""
         if self._settling:
             self._settling.stop()
-            shutil.rmtree(self._settling.database.parent, ignore_errors=True)
         self._release()
-        shutil.rmtree(self._path, ignore_errors=True)
 
     def _close(self, path: Path) -> None:
         """Make the copy durable and close it."""

@@ -23,11 +23,20 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[I
     """
     mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     while True:
-        with path.open("ab") as file:
+        with _lock_file(path) as file:
             fcntl.flock(file, mode)
             if _is_at(file, path):
                 yield file
                 return
+
+
+def _lock_file(path: Path) -> IO[bytes]:
+    try:
+        return path.open("ab")
+    except OSError:  # a lock needs no right to write
+        if not path.is_file():
+            raise
+        return path.open("rb")
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:

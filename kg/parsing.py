@@ -6,6 +6,7 @@ import codecs
 import dataclasses
 import gzip
 import hashlib
+import os
 import re
 import zlib
 from collections.abc import Iterator, Set
@@ -30,8 +31,10 @@ MAX_BYTES = 256 * 1024 * 1024
 MAX_UNPACKED = 4 * 1024 * 1024 * 1024
 _SLUG = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*\Z")
 _POSITION = re.compile(r"\AParser error (?:at|between) line (\d+)[^:]*: ")
-#: Bytes that are hashed at a time.
+#: Bytes that are hashed, or looked through, at a time.
 _BLOCK = 1 << 20
+#: Characters of the parser's words that are passed on: it quotes what it cannot read.
+_QUOTED = 300
 #: Levels of nested XML elements.
 _DEEPEST = 500
 #: The endings of RDF files, in words.
@@ -67,6 +70,8 @@ class Document:
         if form is None:
             raise UnsupportedMedia(f"{path} has no ending of an RDF format.", f"Use one of: {_ENDINGS}.")
         try:
+            if not path.is_file() and path.exists():  # a pipe or a device can be read once, or for ever
+                raise BadRequest(f"{path} is no regular file.", "Save what it holds to one.")
             with path.open("rb"):
                 pass
         except OSError as error:
@@ -124,16 +129,16 @@ class Document:
                 for quad in parser:
                     yield reader.line, nodes.quad(quad, graph)
         except SyntaxError as error:
-            text = error.msg
-            found = _POSITION.search(text)
+            found = _POSITION.search(error.msg)
             line = error.lineno or (int(found[1]) if found else None)
-            raise BadData(f"{_POSITION.sub('', text, count=1)}.", file=self.name, line=line) from None
+            reason = _shortened(_POSITION.sub("", error.msg, count=1))
+            raise BadData(f"{reason}.", file=self.name, line=line) from None
         except UnicodeDecodeError:
             raise BadData("The file is not UTF-8.", "Save it as UTF-8.", file=self.name) from None
         except (OSError, EOFError, zlib.error) as error:
             raise BadData(f"The file cannot be read: {error}.", file=self.name) from None
         except ValueError as error:
-            raise BadData(f"{error}.", file=self.name) from None
+            raise BadData(f"{_shortened(str(error))}.", file=self.name) from None
 
     @contextmanager
     def _open(self) -> Iterator[IO[bytes]]:
@@ -148,7 +153,17 @@ class Document:
                 file = stack.enter_context(self.data.open("rb"))
             if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
                 file.seek(0)
+            before = self._stamp(file)
             yield file
+            if self._stamp(file) != before:
+                raise BadData("The file changed while it was read.", "Load it when it is whole.", file=self.name)
+
+    def _stamp(self, file: IO[bytes]) -> tuple[int, int]:
+        """What tells that a file on disk was written to."""
+        if isinstance(self.data, bytes):
+            return 0, 0
+        status = os.fstat(file.fileno())
+        return status.st_size, status.st_mtime_ns
 
     def _screen_xml(self) -> None:
         """Refuse what would exhaust the parser: entities, with which a few bytes grow to gigabytes or name local files,
@@ -176,10 +191,21 @@ class Document:
         parser.StartElementHandler, parser.EndElementHandler = start, end
         try:
             with self._open() as file:
-                parser.ParseFile(file)
+                # Not ParseFile: it hands out 2 kB at a time, and expat reads an endless name anew with each.
+                while block := file.read(_BLOCK):
+                    parser.Parse(block)
+                parser.Parse(b"", True)
         except expat.ExpatError as error:
             reason = expat.errors.messages[error.code]
             raise BadData(f"The XML does not parse: {reason}.", file=self.name, line=error.lineno) from None
+        except (ValueError, LookupError):  # an encoding that expat has to ask Python for
+            raise BadData("The file is not UTF-8.", "Save it as UTF-8.", file=self.name) from None
+
+
+def _shortened(text: str) -> str:
+    """So short that it can be read, in one line, and without what would steer a terminal."""
+    shown = "".join(c if c.isprintable() else f"\\u{ord(c):04X}" for c in text[:_QUOTED])
+    return shown if len(text) <= _QUOTED else f"{shown} …"
 
 
 def rdf_files(path: Path) -> list[Path]:

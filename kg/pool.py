@@ -17,6 +17,8 @@ from kg.wire import LENGTH, rebuild, start_worker
 MAX_WAITING = 100
 #: Seconds that a load may take; a query has its own, shorter deadline.
 LOAD_DEADLINE = 600.0
+#: Bytes of a message that are handed to the socket at a time.
+_PIECE = 1 << 20
 
 
 @dataclass
@@ -50,8 +52,10 @@ class _Process:
 
     async def ask(self, request: dict[str, Any], documents: tuple[bytes, ...]) -> dict[str, Any]:
         for message in (json.dumps({**request, "documents": len(documents)}).encode(), *documents):
-            self._writer.write(LENGTH.pack(len(message)) + message)
-            await self._writer.drain()
+            self._writer.write(LENGTH.pack(len(message)))
+            for start in range(0, len(message), _PIECE):  # as a whole it would be copied twice on its way
+                self._writer.write(message[start : start + _PIECE])
+                await self._writer.drain()
         head: dict[str, Any] = json.loads(await self.receive())
         return head
 

@@ -18,6 +18,7 @@ from kg.verdicts import Term
 
 _SH, _RDF = PREFIXES["sh"], PREFIXES["rdf"]
 _SUBCLASS = PREFIXES["rdfs"] + "subClassOf"
+_TYPE = ox.NamedNode(RDF_TYPE)
 _NIL = _RDF + "nil"
 
 #: A predicate (None: any) and whether it is followed backwards.
@@ -82,33 +83,42 @@ class _Tree:
 
 
 class Reach:
-    """What the shapes of a graph look at. `everywhere`: some constraint may look anywhere."""
+    """What the shapes of a graph look at. `everywhere`: some constraint may look anywhere, or judge other nodes than
+    those that it looks from. `named` are the nodes that shapes target by name."""
 
     def __init__(self, shapes: ox.Store) -> None:
         self._shapes = shapes
-        self.everywhere = False
+        self.everywhere = bool(instances(shapes, _SH + "ConstraintComponent"))
+        self.named = {q.object for q in self._find(None, "targetNode")}
         self._traces: set[Trace] = set()
         for node, trace in self._targets():
             self._traces.add(trace)
             self._shape(node, (), frozenset())
         self._forwards = _Tree()
-        self._watched: dict[str | None, dict[bool, _Tree]] = defaultdict(lambda: {False: _Tree(), True: _Tree()})
+        watched: dict[tuple[str | None, bool], _Tree] = defaultdict(_Tree)
         for trace in self._traces:
             self._forwards.add(trace)
             for place, step in enumerate(trace):
                 before = trace[: place + step.repeats]
-                for predicate, inverse in step.edges:
-                    self._watched[predicate][inverse].add(tuple(map(_reversed, reversed(before))))
+                for edge in step.edges:
+                    watched[edge].add(tuple(map(_reversed, reversed(before))))
+        self._watched: dict[str | None, list[tuple[bool, _Tree]]] = defaultdict(list)
+        for (predicate, inverse), tree in watched.items():
+            if inverse or tree.branches:
+                self._watched[predicate].append((inverse, tree))
 
     def concerned(self, quad: ox.Quad, ground: Ground) -> Iterator[Term]:
         """The nodes, beside its subject, whose verdict the triple can turn."""
-        for watched in (self._watched.get(quad.predicate.value), self._watched.get(None)):
-            for at_object, tree in (watched or {}).items():
-                start = quad.object if at_object else quad.subject
-                if tree.ends and at_object:
-                    yield start
-                if tree.branches and ground.knows(start) and ground.changes(quad):
-                    yield from _ends(tree, {start}, ground.follow)
+        for at_object, tree in (*self._watching(quad.predicate.value), *self._watching(None)):
+            start = quad.object if at_object else quad.subject
+            if tree.ends and at_object:
+                yield start
+            if tree.branches and ground.knows(start) and ground.changes(quad):
+                yield from _ends(tree, {start}, ground.follow)
+
+    def _watching(self, predicate: str | None) -> list[tuple[bool, _Tree]]:
+        """The ways back from a triple to those who look at it, but for its subject."""
+        return self._watched.get(predicate, [])
 
     def visit(self, focus: Term, follow: Follow) -> None:
         """Call `follow` for every edge that some shape may look along from a focus node."""
@@ -124,8 +134,8 @@ class Reach:
             for quad in self._find(None, name):
                 yield quad.subject, (_step(getattr(quad.object, "value", ""), inverse=name == "targetObjectsOf"),)
         for kind in (PREFIXES["rdfs"] + "Class", PREFIXES["owl"] + "Class"):
-            for quad in self._shapes.quads_for_pattern(None, ox.NamedNode(RDF_TYPE), ox.NamedNode(kind)):
-                yield quad.subject, _CLASS
+            for node in instances(self._shapes, kind):
+                yield node, _CLASS
         if any(self._find(None, "target")):
             self.everywhere = True
 
@@ -138,6 +148,8 @@ class Reach:
             for q in self._shapes.quads_for_pattern(node, None, None)  # type: ignore[arg-type]
             if q.predicate.value.startswith(_SH)
         ]
+        if any(name == "qualifiedValueShapesDisjoint" for name, _ in parameters):
+            parameters += [("qualifiedValueShape", sibling) for sibling in self._siblings(node)]
         paths = [path for name, value in parameters if name == "path" for path in self._paths(value)] or [()]
         for path in paths:
             here = before + path
@@ -146,7 +158,9 @@ class Reach:
                 self._parameter(name, value, before, here, outer | {node})
 
     def _parameter(self, name: str, value: Term, before: Trace, here: Trace, outer: frozenset[Term]) -> None:
-        if name == "class":
+        if name == "property" and here != before:  # its results are about the values, which no other shape may target
+            self.everywhere = True
+        elif name == "class":
             self._traces.add(here + _CLASS)
         elif name == "closed":
             self._traces.add((*here, _step(None)))
@@ -164,19 +178,33 @@ class Reach:
         """The ways that a path can take."""
         if isinstance(path, ox.NamedNode) and path.value != _NIL:
             return [(_step(path.value),)]
+        steps = list(self._list(path))
+        ways: list[Trace] = [()] if steps else []
+        for member in steps:
+            ways = [way + further for way in ways for further in self._paths(member)]
         for quad in self._shapes.quads_for_pattern(path, None, None):  # type: ignore[arg-type]
             name = quad.predicate.value.removeprefix(_SH)
             if name == "inversePath":
-                return [tuple(map(_reversed, reversed(way))) for way in self._paths(quad.object)]
-            if name == "alternativePath":
-                return [way for member in self._list(quad.object) for way in self._paths(member)]
-            if name in ("zeroOrMorePath", "oneOrMorePath", "zeroOrOnePath"):
+                for way in self._paths(quad.object):
+                    back = tuple(map(_reversed, way))
+                    ways += [back[::-1], back]  # pySHACL 0.40 goes back along a sequence in the order of the sequence
+            elif name == "alternativePath":
+                ways += [way for member in self._list(quad.object) for way in self._paths(member)]
+            elif name in ("zeroOrMorePath", "oneOrMorePath", "zeroOrOnePath"):
                 edges = {edge for way in self._paths(quad.object) for step in way for edge in step.edges}
-                return [(Step(frozenset(edges), repeats=True),)]
-        ways: list[Trace] = [()]
-        for member in self._list(path):
-            ways = [way + further for way in ways for further in self._paths(member)]
-        return ways
+                ways.append((Step(frozenset(edges), repeats=True),))
+        return list(dict.fromkeys(ways))
+
+    def _siblings(self, node: Term) -> Iterator[Term]:
+        """The shapes that the values of other properties are counted by."""
+        for parent in self._shapes.quads_for_pattern(None, ox.NamedNode(_SH + "property"), node):
+            for quad in self._shapes.quads_for_pattern(parent.subject, parent.predicate, None):
+                counted = self._shapes.quads_for_pattern(
+                    quad.object,  # type: ignore[arg-type]
+                    ox.NamedNode(_SH + "qualifiedValueShape"),
+                    None,
+                )
+                yield from (q.object for q in counted)
 
     def _list(self, head: Term) -> Iterator[Term]:
         while head != ox.NamedNode(_NIL):
@@ -188,6 +216,13 @@ class Reach:
 
     def _find(self, subject: None, name: str) -> Iterator[ox.Quad]:
         return self._shapes.quads_for_pattern(subject, ox.NamedNode(_SH + name), None)
+
+
+def instances(shapes: ox.Store, kind: str) -> set[Term]:
+    """The instances of a class in a graph of shapes, also of what is said to be a subclass of it."""
+    below = shapes.quads_for_pattern(None, ox.NamedNode(_SUBCLASS), ox.NamedNode(kind))
+    kinds = [ox.NamedNode(kind), *(q.subject for q in below)]
+    return {q.subject for k in kinds for q in shapes.quads_for_pattern(None, _TYPE, k)}
 
 
 def _reversed(step: Step) -> Step:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pyoxigraph as ox
 
-from kg.reach import Reach
-from kg.terms import PREFIXES, RDF_TYPE
+from kg.reach import Reach, instances
+from kg.terms import PREFIXES
 from kg.verdicts import (
     ON_ALL,
     ON_EACH,
@@ -76,15 +76,13 @@ class Screen:
 
     @cached_property
     def blind(self) -> bool:
-        """Whether some shape has a target that the screen does not know, so that any node may be its focus."""
+        """Whether some shape has a target, or looks at nodes, that the screen does not know."""
+        if self.reach.everywhere:
+            return True
         targets = ("targetNode", "targetObjectsOf", "target")
         if any(any(self._store.quads_for_pattern(None, ox.NamedNode(_SH + t), None)) for t in targets):
             return True
-        classes = {
-            q.subject
-            for name in (PREFIXES["rdfs"] + "Class", PREFIXES["owl"] + "Class")
-            for q in self._store.quads_for_pattern(None, ox.NamedNode(RDF_TYPE), ox.NamedNode(name))
-        }
+        classes = instances(self._store, PREFIXES["rdfs"] + "Class") | instances(self._store, PREFIXES["owl"] + "Class")
         return any(self._is_shape(subject) for subject in classes)
 
     @cached_property
@@ -146,8 +144,10 @@ class Screen:
     def _path(self, path: Term) -> str | None:
         if isinstance(path, ox.NamedNode):
             return path.value
-        back = self._objects(path, _SH + "inversePath")
-        return f"^{back[0].value}" if back and isinstance(back[0], ox.NamedNode) else None
+        back = list(self._store.quads_for_pattern(path, None, None))  # type: ignore[arg-type]
+        if [q.predicate.value for q in back] != [_SH + "inversePath"] or not isinstance(back[0].object, ox.NamedNode):
+            return None
+        return f"^{back[0].object.value}"
 
     def _constraint(self, name: str, value: Term, parameters: dict[str, list[Term]]) -> Constraint:
         if name in ON_EACH:
@@ -171,7 +171,7 @@ class Screen:
         if name == "languageIn":
             tags = [getattr(member, "value", "").lower() for member in self._list(value)]
             return on_each(lambda _, v: speaks(v, tags))
-        if name in _QUALIFIED and len(parameters.get("qualifiedValueShape", ())) == 1:
+        if name in _QUALIFIED and "path" in parameters and len(parameters.get("qualifiedValueShape", ())) == 1:
             return _qualified(name, int(getattr(value, "value", "")), self._shape(parameters["qualifiedValueShape"][0]))
         return lambda *_: None
 

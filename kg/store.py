@@ -24,10 +24,10 @@ import json
 import shutil
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyoxigraph as ox
 
@@ -43,6 +43,7 @@ FOLDERS = ("versions", "records", "changes", "locks", "staging", "past")
 #: What a creation that was interrupted may leave beside the folders.
 _OF_CREATION = (".create", "current", "current.new", "store.json.new")
 REPAIR = "Run `kg repair`."
+_ROOM = "See that the disk has room and that the folder is yours."
 
 
 class Versions:
@@ -62,15 +63,18 @@ class Versions:
 
         Raises:
             Conflict: the folder holds something else.
-            StoreFailure: it holds a store that has lost its store.json.
+            StoreFailure: it holds a store that has lost its store.json, or the disk does not take it.
         """
-        home.mkdir(parents=True, exist_ok=True)
         try:
-            with locked(home / ".create"):
-                if not cls.exists(home):
-                    cls._make(home, bare=bare)
-        finally:
-            (home / ".create").unlink(missing_ok=True)
+            home.mkdir(parents=True, exist_ok=True)
+            try:
+                with locked(home / ".create"):
+                    if not cls.exists(home):
+                        cls._make(home, bare=bare)
+            finally:
+                (home / ".create").unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(home, error) from None
         return cls(home)
 
     @staticmethod
@@ -191,26 +195,37 @@ class Versions:
 
         Raises:
             NotFound: there is no such version.
-            StoreFailure: the version is damaged, or cannot be made again since a change set is.
+            StoreFailure: the version is damaged, or cannot be made again since a change set is, or for lack of room.
         """
+        with ExitStack() as stack:
+            try:
+                number, path = self._hold(version, stack)
+            except OSError as error:
+                raise StoreFailure(f"{self.home} cannot be read: {error.strerror or error}.", _ROOM) from None
+            with self._telling(number):
+                yield number, self._opened(number, path)
+
+    def _hold(self, version: int | None, stack: ExitStack) -> tuple[int, Path]:
+        """The number and the database of a version, which stays until the stack is unwound."""
         while True:
             number = self.current() if version is None else self._known(version)
             path = self.home / "versions" / str(number)
             if path.is_dir():
-                with locked(self.home / "locks" / str(number), shared=True):
+                with ExitStack() as lock:
+                    lock.enter_context(locked(self.home / "locks" / str(number), shared=True))
                     if path.is_dir():
-                        with self._telling(number):
-                            yield number, self._opened(number, path)
-                        return
+                        stack.push(lock.pop_all())
+                        return number, path
             elif number == self.current():
                 raise StoreFailure(f"Version {number} in {self.home} is missing, and it is the current one.", REPAIR)
             elif version is not None:
                 break
         from kg.past import rebuild  # late: few look back
 
-        with scratch(self.home / "past") as folder, self._telling(number):
-            rebuild(self, number, folder / "store", self.kept())
-            yield number, self._opened(number, folder / "store")
+        path = stack.enter_context(scratch(self.home / "past")) / "store"
+        with self._telling(number):
+            rebuild(self, number, path, self.kept())
+        return number, path
 
     def _opened(self, version: int, path: Path) -> ox.Store:
         try:
@@ -240,28 +255,32 @@ class Versions:
             StoreFailure: the disk does not take it. The version before stays current.
         """
         try:
-            with locked(self.home / "locks" / "writer"):
+            with locked(self.home / "locks" / "writer") as lock:
                 self._sweep()
-                base = self.current()
-                path = self.home / "staging" / str(base + 1)
-                with self.reading(base) as (_, store):
-                    store.backup(str(path))
-                with self._telling(base):
-                    draft = Draft(self, base, path)
-                    try:
-                        yield draft
-                    finally:
-                        draft.discard()
+                try:
+                    yield from self._drafting(lock)
+                finally:
+                    self._clear_staging()
         except OSError as error:
-            raise StoreFailure(
-                f"{self.home} cannot be written to: {error.strerror or error}. Nothing was changed.",
-                "See that the disk has room and that the folder is yours.",
-            ) from None
+            raise _unwritable(self.home, error) from None
 
-    def _sweep(self) -> None:
-        """Remove what a crashed writer left: staged copies, and versions beyond the current one."""
+    def _drafting(self, lock: IO[bytes]) -> Iterator[Draft]:
+        base = self.current()
+        path = self.home / "staging" / str(base + 1)
+        with self.reading(base) as (_, store):
+            store.backup(str(path))
+        with self._telling(base), closing(Draft(self, base, path, lock)) as draft:
+            yield draft
+
+    def _clear_staging(self) -> None:
         for stray in (self.home / "staging").iterdir():
             shutil.rmtree(stray, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove what a crashed writer left: staged copies, files half written, versions beyond the current one."""
+        self._clear_staging()
+        for unfinished in (*self.home.glob("*.new"), *self.home.glob("records/*.new")):
+            unfinished.unlink()
         for version in self.kept():
             if version > self.current():
                 shutil.rmtree(self.home / "versions" / str(version))
@@ -275,7 +294,8 @@ class Versions:
         for version in locks.union(self.kept()):
             lock = self.home / "locks" / str(version)
             if version < oldest:
-                with suppress(BlockingIOError), locked(lock, wait=False):
+                # A reader holds it, or the disk does not take a lock: the next commit comes by.
+                with suppress(OSError), locked(lock, wait=False):
                     shutil.rmtree(self.home / "versions" / str(version), ignore_errors=True)
                     lock.unlink()
 
@@ -285,6 +305,10 @@ def in_memory(store: ox.Store) -> ox.Store:
     copy = ox.Store()
     copy.bulk_extend(store)
     return copy
+
+
+def _unwritable(home: Path, error: OSError) -> StoreFailure:
+    return StoreFailure(f"{home} cannot be written to: {error.strerror or error}. Nothing was changed.", _ROOM)
 
 
 def is_damage(error: BaseException) -> bool:

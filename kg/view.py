@@ -63,7 +63,8 @@ class View:
         return max(graphs, key=lambda g: (*self.rank(g), g))
 
     def description(self, subject: ox.NamedNode, own: set[str]) -> Iterator[ox.Quad]:
-        """The node as the sources `own` see it: their values where they give one, else the prevailing ones."""
+        """The node as the sources `own` see it: their values where they give one, else the prevailing ones. Where
+        they contradict each other, so that the node is none that they share, the prevailing one of them is heard."""
         quads = self.quads(subject)
         if len({q.graph_name for q in quads}) < 2:
             yield from quads
@@ -74,7 +75,7 @@ class View:
         for predicate, stated in by_property.items():
             graphs: Iterable[str] = stated
             if predicate in self.functional:
-                graphs = own & stated.keys() or {self.prevailing(stated)}
+                graphs = {self.prevailing(own & stated.keys() or stated)}
             for graph in graphs:
                 yield from stated[graph]
 

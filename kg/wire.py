@@ -56,7 +56,8 @@ def start_worker(
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kg.worker", str(theirs.fileno()), str(home), str(megabytes)],
+            # -P: what the folder of the caller holds is not imported.
+            [sys.executable, "-P", "-m", "kg.worker", str(theirs.fileno()), str(home), str(megabytes)],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stderr=errors,
@@ -123,7 +124,7 @@ def rebuild(head: dict[str, Any]) -> ParleyError:
 def rebuild_outcome(data: dict[str, Any]) -> Outcome:
     """The outcome of a write from what `dataclasses.asdict` made of it."""
     record = Record(**data["record"]) if data["record"] else None
-    return Outcome(record, rebuild_report(data["report"]), tuple(data["created"]))
+    return Outcome(record, rebuild_report(data["report"]), tuple(data["created"]), data["skipped"])
 
 
 def rebuild_report(data: dict[str, Any]) -> Report:

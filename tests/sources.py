@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 from kg import formats
 from kg.content import Content
+from kg.exporting import export
 from kg.loading import Mode, Outcome, load
 from kg.parsing import Document, prefixed_turtle
 from kg.store import Versions
@@ -70,3 +72,15 @@ def small_content(root: Path) -> Content:
     (root / "facts").mkdir()
     (root / "facts" / "context.ttl").write_bytes((Path(__file__).parent / "shapes" / "context.ttl").read_bytes())
     return Content(root)
+
+
+def exported(home: Path) -> bytes:
+    output = BytesIO()
+    with Versions(home).reading() as (_, store):
+        export(store, None, formats.DATASETS[0], output)
+    return output.getvalue()
+
+
+def state(home: Path) -> tuple[int, bytes]:
+    """What a refused load must leave as it was."""
+    return Versions(home).current(), exported(home)

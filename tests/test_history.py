@@ -100,7 +100,7 @@ def test_history_of_loads_equals_records_and_change_sets(home: Path) -> None:
     put(home, CONCESSION)
     put(home, CONCESSION.replace("More imports", "Fewer imports"))
     versions = Versions(home)
-    remove(versions, SOURCE + "my-notes", CONTENT)
+    remove(versions, [SOURCE + "my-notes"], CONTENT)
     assert [told(versions)[n, SOURCE + "my-notes"] for n in (2, 3, 4)] == [(18, 0), (1, 1), (0, 18)]
     assert told(versions) == counted(versions)
     for record in versions.records():

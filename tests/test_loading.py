@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -12,12 +11,11 @@ from kg import formats
 from kg.content import Content
 from kg.engines import StoreReader
 from kg.errors import BadData, BadRequest, Refused
-from kg.exporting import export
 from kg.loading import ensure_content, load, remove
 from kg.parsing import Document, prefixed_turtle
 from kg.store import Versions
 from kg.terms import ENTAILED_GRAPH, ID, ONTOLOGY_GRAPH, SOURCE
-from tests.sources import CONCESSION, CONTENT, HEAD, document, line_of, put, small_content, turtle
+from tests.sources import CONCESSION, CONTENT, HEAD, document, line_of, put, small_content, state, turtle
 
 CLAIM_OF_17 = "rate:us-232-autos-jp-15 trade:percent 17.0 .\n"
 TRIG = formats.named("trig", formats.DATASETS)
@@ -27,18 +25,6 @@ def asked(home: Path, pattern: str) -> list[dict[str, str]]:
     with Versions(home).reading() as (_, store):
         rows = StoreReader(store).rows(f"SELECT * {{ {pattern} }}")
     return [{name: str(term.value) for name, term in row.items()} for row in rows]
-
-
-def exported(home: Path) -> bytes:
-    output = BytesIO()
-    with Versions(home).reading() as (_, store):
-        export(store, None, TRIG, output)
-    return output.getvalue()
-
-
-def state(home: Path) -> tuple[int, bytes]:
-    """What a refused load must leave as it was."""
-    return Versions(home).current(), exported(home)
 
 
 def test_valid_source_loads_and_is_found(home: Path) -> None:
@@ -200,34 +186,6 @@ def test_merge_may_not_make_a_source_contradict_itself(home: Path) -> None:
     assert state(home) == before
 
 
-OWN_BODY = 'body:test-press a org:Organization ; rdfs:label "Test Press"@en ; trade:bodyKind body-kind:news-publisher .'
-
-
-def test_removal_is_refused_while_others_rely_on_the_graph_and_names_them(home: Path) -> None:
-    put(home, OWN_BODY, "bodies")
-    put(home, CONCESSION + "proposal:test-rice trade:reportedBy body:test-press .", "rice")
-    before = state(home)
-    with pytest.raises(Refused) as refusal:
-        remove(Versions(home), SOURCE + "bodies", CONTENT)
-    (finding,) = refusal.value.report.violations
-    assert (finding.focus, finding.source) == (ID + "proposal/test-rice", SOURCE + "rice")
-    assert "(found body:test-press) The graph knows no body:test-press." in finding.text()
-    assert state(home) == before
-
-
-def test_removal_of_a_graph_that_nobody_relies_on_works(home: Path) -> None:
-    before = exported(home)
-    put(home, CONCESSION)
-    outcome = remove(Versions(home), SOURCE + "my-notes", CONTENT)
-    assert outcome.record is not None
-    assert (outcome.record.removed, outcome.record.message) == (18, f"Remove {SOURCE}my-notes")
-    assert exported(home) == before
-
-
-def test_removal_of_a_graph_that_is_not_there_does_nothing(home: Path) -> None:
-    assert remove(Versions(home), SOURCE + "nobody", CONTENT).record is None
-
-
 def test_contradiction_with_another_source_loads_and_is_listed_with_the_prevailing_one(home: Path) -> None:
     outcome = put(home, CLAIM_OF_17)
     assert outcome.record is not None
@@ -262,7 +220,7 @@ def test_graphs_that_follow_from_others_are_not_written(home: Path, graph: str) 
         with pytest.raises(BadRequest, match=f"The graph {graph} is not written by hand"):
             load(versions, [file], CONTENT)
     with pytest.raises(BadRequest, match="is not written by hand"):
-        remove(versions, graph, CONTENT)
+        remove(versions, [graph], CONTENT)
     assert state(home) == before
 
 
@@ -292,7 +250,7 @@ def test_entailments_of_new_facts_appear_and_go_with_them(home: Path) -> None:
     put(home, facts)
     assert asked(home, entailed) == [{}]
     assert asked(home, f"GRAPH <{ENTAILED_GRAPH}> {{ proposal:test-rice a trade:Concession }}") == []
-    remove(Versions(home), SOURCE + "my-notes", CONTENT)
+    remove(Versions(home), [SOURCE + "my-notes"], CONTENT)
     assert asked(home, f"GRAPH <{ENTAILED_GRAPH}> {{ VALUES ?s {{ proposal:test-rice meeting:test }} ?s ?p ?o }}") == []
 
 

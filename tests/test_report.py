@@ -66,15 +66,11 @@ def as_n_triples(term: Any) -> str:
     return str(quad.object)
 
 
-def rows(findings: list[dict[str, Any]]) -> list[Row]:
-    """The same of findings as JSON has them."""
+def told(report: dict[str, Any]) -> list[Row]:
+    """The same of a report as JSON has it."""
     names = ("severity", "focus", "path", "value", "message", "constraint", "shape", "source")
-    return sorted(tuple(found[name] for name in names) for found in findings)
-
-
-def told(report: Report) -> list[Row]:
-    parts = report.as_dict()
-    return rows(parts["violations"] + parts["warnings"])
+    found = report["violations"] + report["warnings"]
+    return sorted(tuple(each[name] for name in names) for each in found)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +83,7 @@ def report(shipped_home: Path) -> Report:
 
 
 def test_turtle_is_one_report_with_the_results_of_json(report: Report) -> None:
-    assert rows_of(report.turtle) == told(report)
+    assert rows_of(report.turtle) == told(report.as_dict())
     assert {f.severity for f in report.findings} == {"violation", "warning"}
     percents = {f.value for f in report.violations if f.path.endswith("#percent")}
     assert percents == {f'"{n}"^^<http://www.w3.org/2001/XMLSchema#decimal>' for n in (1700, 1800)}
@@ -122,7 +118,7 @@ def test_turtle_says_whether_the_facts_conform() -> None:
 )
 def test_each_kind_of_member_is_written(members: dict[str, str]) -> None:
     report = Report([finding(**members)])
-    assert rows_of(report.turtle) == told(report)
+    assert rows_of(report.turtle) == told(report.as_dict())
 
 
 def test_path_and_shape_without_a_name_are_left_out() -> None:

@@ -1,0 +1,70 @@
+"""Processes that are killed, disks that are full, locks that are left, versions that are damaged."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyoxigraph as ox
+import pytest
+
+from kg.durable import locked
+from kg.store import Versions
+from tests.crash import besiege, leftovers, members
+
+#: Begins to write what came in bulk, tells it, and is killed.
+WRITER = """
+import os, signal, sys, time
+from pathlib import Path
+import pyoxigraph as ox
+from kg.store import Versions
+
+quads = ox.Store()
+p, g = ox.NamedNode("urn:p"), ox.NamedNode("urn:g")
+quads.bulk_extend(ox.Quad(ox.NamedNode(f"urn:{n}"), p, ox.Literal(n), g) for n in range(100_000))
+with Versions(Path(sys.argv[1])).writing() as draft:
+    draft.put(quads)
+    draft.settle()
+    while not Path(sys.argv[1], "staging", "1-bulk", "database", "LOCK").exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_is_acknowledged_survives_kills(home: Path, tmp_path: Path) -> None:
+    tally = besiege(tmp_path, home, kills=24, seed=7)
+    assert not tally.lost, tally.text()
+    assert tally.kills.total() == 24
+    assert tally.found == tally.acknowledged + tally.only_published
+
+
+@pytest.mark.long
+def test_what_is_acknowledged_survives_many_kills(home: Path, tmp_path: Path) -> None:
+    tally = besiege(tmp_path, home, kills=200, seed=1)
+    assert not tally.lost, tally.text()
+
+
+def test_killed_writer_takes_the_process_that_writes_its_bulk_with_it(tmp_path: Path) -> None:
+    """Else it would write on into the folder that the next writer sweeps and uses."""
+    versions = Versions.create(tmp_path / "store", bare=False)
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(versions.home)], start_new_session=True)
+    assert writer.wait(60) == -signal.SIGKILL
+    with locked(versions.home / "locks" / "writer"):
+        assert members(writer.pid) == []
+    with versions.writing():
+        pass
+    assert list(leftovers(versions)) == []
+
+
+def test_bulk_that_is_published_at_once_is_waited_for(tmp_path: Path) -> None:
+    versions = Versions.create(tmp_path / "home", bare=True)
+    incoming = ox.Store()
+    subject, predicate, graph = (ox.NamedNode(f"urn:{name}") for name in "spg")
+    incoming.bulk_extend(ox.Quad(subject, predicate, ox.Literal(n), graph) for n in range(10_001))
+    with versions.writing() as draft:
+        draft.put(incoming)
+        draft.publish("bulk")
+    with versions.reading() as (_, store):
+        assert len(list(store.quads_for_pattern(subject, predicate, None, graph))) == 10_001
