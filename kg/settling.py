@@ -54,8 +54,8 @@ class Settling:
 
     def stop(self) -> None:
         """End it, if it has not ended."""
-        self._process.kill()
-        self._process.communicate()
+        with self._process as process:
+            process.kill()
 
 
 def with_copies(quads: Iterable[ox.Quad]) -> Iterator[ox.Quad]:
