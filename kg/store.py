@@ -91,12 +91,15 @@ class Versions:
         replace(home / "store.json", json.dumps({"format": FORMAT, "bare": bare}) + "\n")
 
     def _read_kind(self) -> dict[str, Any]:
+        hint = REPAIR if (self.home / "records").is_dir() else ""
         try:
             kind: dict[str, Any] = json.loads((self.home / "store.json").read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise StoreFailure(f"{self.home} holds no readable Parley store: {error}.") from None
+            raise StoreFailure(f"{self.home} holds no readable Parley store: {error}.", hint) from None
         if not isinstance(kind, dict) or "bare" not in kind:
-            raise StoreFailure(f"{self.home} holds no readable Parley store: store.json does not say what kind it is.")
+            raise StoreFailure(
+                f"{self.home} holds no readable Parley store: store.json does not say what kind it is.", hint
+            )
         if kind.get("format") != FORMAT:
             raise StoreFailure(
                 f"The store in {self.home} has format {kind.get('format')!r}, this package reads {FORMAT}.",

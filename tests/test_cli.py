@@ -101,8 +101,11 @@ def example(command: str) -> list[str]:
 @pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"serve", "check"}))
 def test_example_of_the_help_works(home: Path, notes: Path, command: str) -> None:
     (home.parent / "my-facts.ttl").write_bytes(notes.read_bytes())
-    if command == "remove":
+    if command in ("remove", "undo"):
         kg(home, "load", "my-facts.ttl")
+    if command == "restore":
+        kg(home, "backup", "parley.tar")
+        home = home.parent / "new"
     result = kg(home, *example(command))
     assert result.returncode == 0, result
     assert result.stdout or (home.parent / "parley.trig").stat().st_size > 100_000

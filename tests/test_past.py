@@ -18,6 +18,8 @@ from kg.changes import Change, between, read
 from kg.errors import BadRequest, NotFound, StoreFailure
 from kg.store import Versions
 from kg.terms import ENTAILED_GRAPH, HISTORY_GRAPH, PREFIXES
+from tests.sources import CONCESSION, put
+from tests.test_cli import done, refused
 from tests.test_store import commit, quad, triple
 
 KEPT = 3
@@ -253,12 +255,17 @@ while versions.current() < 20:
     assert [reader.wait(timeout=120) for reader in readers] == [0, 0]
 
 
+def record_at(home: Path, number: int, at: str) -> None:
+    """Have a version be of another time."""
+    path = home / "records" / f"{number}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "at": at}), "utf-8")
+
+
 def dated(versions: Versions, *times: str) -> None:
     """Commits that were made at these times."""
     for number, at in enumerate(times, 1):
         commit(versions, quad(str(number)))
-        path = versions.home / "records" / f"{number}.json"
-        path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "at": at}), "utf-8")
+        record_at(versions.home, number, at)
 
 
 TIMES = ("2026-11-18T23:30:00+00:00", "2026-11-20T08:00:00+00:00", "2026-11-20T23:59:59+00:00")
@@ -329,3 +336,31 @@ def test_damage_that_shows_while_reading_points_to_repair(versions: Versions) ->
         file.write_bytes(data)
     with pytest.raises(StoreFailure, match=r"Version 1 in .* cannot be .*Corruption.*Run `kg repair`"):
         content(versions)
+
+
+def test_kg_asks_a_past_version_by_number_and_time(home: Path) -> None:
+    """With `query`, `ask`, `rate` and `export`, also when the database of that version is gone."""
+    put(home, CONCESSION)
+    query = ["query", "ASK { proposal:test-rice ?p ?o }", "--format", "csv"]
+    ask = ["ask", "concessions-by-tariff", "tariff=us-232-autos", "--format", "csv"]
+    rate = ["rate", "--importer", "US", "--origin", "JP", "--product", "8703.23.01", "--on", "2025-06-07"]
+    assert "test-rice" in done(home, *ask)
+    shutil.rmtree(home / "versions" / "1")
+    record_at(home, 1, "2020-01-01T00:00:00+00:00")
+    for at in ("1", "2020-01-01"):
+        assert done(home, *query, "--at", at) == "false\n"
+        assert "test-rice" not in done(home, *ask, "--at", at)
+        assert done(home, *rate, "--at", at) == done(home, *rate)
+        assert "test-rice" not in done(home, "export", "--at", at)
+    assert done(home, *query, "--at", "9999-12-31") == done(home, *query) == "true\n"
+    assert "test-rice" in done(home, "export", "--at", "2")
+    assert done(home, *query, "--at", "0") == "false\n"
+
+
+def test_kg_refuses_a_past_version_that_it_cannot_ask(shipped_home: Path) -> None:
+    ask = ["query", "ASK {}", "--at"]
+    assert "There is no version 7. The versions go from 0 to 1" in refused(shipped_home, 2, *ask, "7")
+    assert "'soon' is neither a version nor a time" in refused(shipped_home, 2, *ask, "soon")
+    assert "There was no version at 2020-01-01. The first is of 20" in refused(shipped_home, 2, *ask, "2020-01-01")
+    message = refused(shipped_home, 2, *ask, "1", KG_STORE="http://127.0.0.1:1/sparql")
+    assert "works on the embedded store" in message

@@ -329,6 +329,12 @@ def test_corrupt_store_file_is_one_clear_error(versions: Versions, text: str) ->
         Versions(versions.home)
 
 
+def test_unreadable_store_file_points_to_repair(versions: Versions) -> None:
+    (versions.home / "store.json").write_text("{")
+    with pytest.raises(StoreFailure, match=r"holds no readable Parley store: .* Run `kg repair`"):
+        Versions(versions.home)
+
+
 def test_store_of_another_format_is_refused_with_both_formats(versions: Versions) -> None:
     (versions.home / "store.json").write_text(json.dumps({"format": FORMAT + 1, "bare": False}))
     with pytest.raises(StoreFailure, match=rf"has format {FORMAT + 1}, this package reads {FORMAT}\. Use the package"):
