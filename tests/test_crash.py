@@ -11,6 +11,7 @@ import pyoxigraph as ox
 import pytest
 
 from kg.durable import locked
+from kg.repairing import repair
 from kg.store import Versions
 from tests.crash import besiege, leftovers, members
 
@@ -67,3 +68,11 @@ def test_bulk_is_written_to_its_end_if_the_writer_waits_for_it(tmp_path: Path) -
         draft.publish("bulk")
     with versions.reading() as (_, store):
         assert len(store) == 100_000
+
+
+def test_repair_finds_numbers_whose_last_byte_is_255_whole(tmp_path: Path) -> None:
+    versions = Versions.create(tmp_path / "store", bare=True)
+    with versions.writing() as draft:
+        draft.add(ox.Quad(*map(ox.NamedNode, ("urn:s", "urn:p")), ox.Literal(n)) for n in range(300))
+        draft.publish("numbers")
+    assert repair(versions.home, lambda step, done=0, total=0: None, dry_run=True) == []
