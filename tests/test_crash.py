@@ -72,7 +72,8 @@ def test_bulk_is_written_to_its_end_if_the_writer_waits_for_it(tmp_path: Path) -
 
 def test_repair_finds_numbers_whose_last_byte_is_255_whole(tmp_path: Path) -> None:
     versions = Versions.create(tmp_path / "store", bare=True)
+    s, p = ox.NamedNode("urn:s"), ox.NamedNode("urn:p")
     with versions.writing() as draft:
-        draft.add(ox.Quad(*map(ox.NamedNode, ("urn:s", "urn:p")), ox.Literal(n)) for n in range(300))
+        draft.add(ox.Quad(s, p, ox.Literal(n)) for n in range(300))
         draft.publish("numbers")
     assert repair(versions.home, lambda step, done=0, total=0: None, dry_run=True) == []
