@@ -11,6 +11,7 @@ import pyoxigraph as ox
 import pytest
 
 from kg.durable import locked
+from kg.repairing import repair
 from kg.store import Versions
 from tests.crash import besiege, leftovers, members
 
@@ -58,13 +59,21 @@ def test_killed_writer_takes_the_process_that_writes_its_bulk_with_it(tmp_path: 
     assert list(leftovers(versions)) == []
 
 
-def test_bulk_that_is_published_at_once_is_waited_for(tmp_path: Path) -> None:
-    versions = Versions.create(tmp_path / "home", bare=True)
-    incoming = ox.Store()
-    subject, predicate, graph = (ox.NamedNode(f"urn:{name}") for name in "spg")
-    incoming.bulk_extend(ox.Quad(subject, predicate, ox.Literal(n), graph) for n in range(10_001))
+def test_bulk_is_written_to_its_end_if_the_writer_waits_for_it(tmp_path: Path) -> None:
+    versions = Versions.create(tmp_path / "store", bare=True)
+    quads, p, g = ox.Store(), ox.NamedNode("urn:p"), ox.NamedNode("urn:g")
+    quads.bulk_extend(ox.Quad(ox.NamedNode(f"urn:{n}"), p, ox.Literal(n), g) for n in range(100_000))
     with versions.writing() as draft:
-        draft.put(incoming)
+        draft.put(quads)
         draft.publish("bulk")
     with versions.reading() as (_, store):
-        assert len(list(store.quads_for_pattern(subject, predicate, None, graph))) == 10_001
+        assert len(store) == 100_000
+
+
+def test_repair_finds_numbers_whose_last_byte_is_255_whole(tmp_path: Path) -> None:
+    versions = Versions.create(tmp_path / "store", bare=True)
+    s, p = ox.NamedNode("urn:s"), ox.NamedNode("urn:p")
+    with versions.writing() as draft:
+        draft.add(ox.Quad(s, p, ox.Literal(n)) for n in range(300))
+        draft.publish("numbers")
+    assert repair(versions.home, lambda step, done=0, total=0: None, dry_run=True) == []
