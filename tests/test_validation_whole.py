@@ -92,7 +92,7 @@ def test_data_of_the_w3c_are_judged_like_all_facts(tmp_path: Path, path: Path) -
     from kg.parsing import Document
 
     document = Document.from_file(path, GRAPH.value)
-    (tmp_path / "shapes.ttl").write_bytes(path.read_bytes())
+    (tmp_path / "shapes.ttl").write_bytes(b"@base <https://example.org/test> .\n" + path.read_bytes())
     incoming = ox.Store()
     incoming.bulk_extend(document.quads())
     said = [q for q in incoming if not q.predicate.value.startswith(_TESTS)]
