@@ -104,6 +104,11 @@ class Report:
         return "\n".join(lines + [c.text() for c in self.contradictions])
 
 
+def _component(name: str) -> ox.NamedNode:
+    """A constraint component: SHACL's own are known by their local name, others by their IRI."""
+    return ox.NamedNode(name if ":" in name else _SH + name)
+
+
 def _shacl(report: Report) -> Iterator[ox.Triple]:
     """The report as SHACL has it, in the order of the findings, with the source that each is about."""
     top = ox.BlankNode("report")
@@ -120,7 +125,7 @@ def _shacl(report: Report) -> Iterator[ox.Triple]:
         yield from _said(node, _SH + "value", _parsed(finding.value))
         yield from _said(node, _SH + "resultSeverity", ox.NamedNode(_SH + finding.severity.capitalize()))
         yield from _said(node, _SH + "resultMessage", ox.Literal(finding.message))
-        yield from _said(node, _SH + "sourceConstraintComponent", ox.NamedNode(_SH + finding.constraint))
+        yield from _said(node, _SH + "sourceConstraintComponent", _component(finding.constraint))
         yield from _said(node, _SH + "sourceShape", _named(finding.shape))
         yield from _said(node, PREFIXES["dcterms"] + "source", _named(finding.source))
         if inverse is not None:
