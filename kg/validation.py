@@ -66,16 +66,16 @@ def validate(
     done = 0
     for graphs, nodes in _batches(view, changed, affected):
         scene, unnamed = Scene(view, graphs), _without_document(view, graphs)
-        flagged: set[Term] = set()
+        flagged = set[Term](unnamed)  # with all that is said of them, lest the part that others look at breaks a shape
         for node in nodes:
             if done % _STRIDE == 0:
                 progress("validating", done, len(affected))
             done += 1
             if not screened.passes(scene, node, scene.properties(node)):
                 flagged.add(node)
-        judged = iter(flagged | unnamed)
+        judged = iter(flagged)
         while some := set(islice(judged, _AT_ONCE)):
-            data = data_graph(scene, affected.keys() if screened.reach.everywhere else some & flagged, screened.reach)
+            data = data_graph(scene, affected.keys() if screened.reach.everywhere else some, screened.reach)
             for graph in some & unnamed:
                 data.add((as_rdflib(graph), as_rdflib(_TYPE), as_rdflib(_NAMED_GRAPH)))
             findings.update(dict.fromkeys(judge(data, read_shapes(tuple(shapes)), some)))

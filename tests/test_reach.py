@@ -290,3 +290,24 @@ def test_node_of_another_source_is_judged_by_the_word_that_prevails(tmp_path: Pa
         assert validate(draft, [path]).findings == []
         draft.add(quads('source:two dcterms:issued "2025-01-03"^^xsd:date .', "two"))
         assert [f.focus for f in validate(draft, [path]).findings] == ["urn:x:a"]
+
+
+def test_query_sees_what_other_sources_say_beside_a_dispute(tmp_path: Path) -> None:
+    path = tmp_path / "shapes.ttl"
+    query = "SELECT $this WHERE { FILTER NOT EXISTS { ?far <urn:x:u> ?end } }"
+    path.write_text(f"{PREFIX} x:Shape sh:targetNode x:b ; sh:sparql [ sh:select '{query}' ] .", "utf-8")
+    said = [*quads(FACTS, "one"), *(q for name in ("terms", "one") for q in quads(DISPUTE[name], name))]
+    with drafted(tmp_path, said) as draft:
+        draft.add(quads(DISPUTE["two"], "two"))
+        assert validate(draft, [path]).findings == []
+
+
+def test_graph_that_names_no_document_is_judged_by_all_that_is_said_of_it(tmp_path: Path) -> None:
+    """Another source describes it in full; x:a, which breaks a shape, looks at a part of that."""
+    path = tmp_path / "shapes.ttl"
+    labelled = "x:Labelled sh:targetClass x:Paper ; sh:property [ sh:path rdfs:label ; sh:minCount 1 ] ."
+    printed = "sh:property [ sh:path x:in ; sh:class x:Paper ] , [ sh:path x:page ; sh:minCount 1 ] ."
+    path.write_text(f"{PREFIX} {labelled} x:Printed sh:targetSubjectsOf x:in ; {printed}", "utf-8")
+    with drafted(tmp_path, quads("source:one a x:Paper ; rdfs:label 'One' .", "two")) as draft:
+        draft.add(quads("x:a x:in source:one .", "one"))
+        assert [f.focus for f in validate(draft, [path]).findings] == ["urn:x:a"]

@@ -185,6 +185,8 @@ UNKNOWN = [
     "sh:or ( [ sh:closed true ] [ sh:class x:Other ] )",
     "sh:not [ sh:closed true ]",
     "sh:someday 5",
+    "sh:not [ sh:qualifiedValueShape [ sh:nodeKind sh:Literal ] ; sh:qualifiedMinCount 1 ]",
+    "sh:property [ sh:path [ sh:inversePath x:q ; rdf:first x:q ; rdf:rest ( x:p ) ] ; sh:maxCount 9 ]",
     "sh:property [ sh:path x:r ; sh:hasValue 1.0 ]",
     "sh:property [ sh:path x:r ; sh:in ( 1.0 ) ]",
     "sh:not [ sh:property [ sh:path x:s ; sh:minCount 1 ; sh:severity sh:Warning ] ]",
@@ -213,9 +215,13 @@ def test_unknown_constraint_flags(tmp_path: Path, shape: str) -> None:
         "x:Shape sh:target [ sh:select 'SELECT ?this { ?this a x:A }' ] ; sh:nodeKind sh:IRI .",
         "x:A a sh:NodeShape , rdfs:Class ; sh:nodeKind sh:IRI .",
         "x:A a sh:NodeShape , owl:Class ; sh:nodeKind sh:IRI .",
+        "x:A a sh:NodeShape , x:Kind ; sh:nodeKind sh:IRI . x:Kind rdfs:subClassOf rdfs:Class .",
+        "x:Shape sh:targetClass x:Top ; x:own 5 . x:Own a sh:ConstraintComponent ; sh:parameter [ sh:path x:own ] .",
+        "x:Shape sh:targetClass x:Top ; sh:property [ sh:path x:q ; sh:property [ sh:path x:p ; sh:minCount 1 ] ] .",
+        "x:Shape sh:targetClass x:Top ; sh:property [ sh:path x:q ; sh:node x:Shape ] .",
     ],
 )
-def test_unknown_target_flags_every_node(tmp_path: Path, shapes: str) -> None:
+def test_unknown_target_or_sight_flags_every_node(tmp_path: Path, shapes: str) -> None:
     assert screened(tmp_path, shapes, DATA) == set()
 
 
