@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
@@ -19,8 +20,9 @@ _Term = ox.NamedNode | ox.BlankNode | ox.Literal
 
 @dataclass(frozen=True)
 class Finding:
-    """One result of the validation. `focus`, `path` (with ^ in front if it is looked along
-    backwards), `shape` and `source` are IRIs, `value` is a term in N-Triples form."""
+    """One result of the validation. `focus`, `path` (with ^ in front if it is looked along backwards; one of several
+    steps as SPARQL writes it), `shape` and `source` are IRIs, `value` is a term in N-Triples form, as is a literal in
+    focus."""
 
     severity: str
     focus: str
@@ -37,10 +39,10 @@ class Finding:
     def text(self) -> str:
         place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
         found = f" (found {readable(self.value)})" if self.value else ""
-        inverse = self.path.startswith("^")
-        path = f" {'^' * inverse}{compact(self.path.removeprefix('^'))}" if self.path else ""
+        focus = readable(self.focus) if self.focus.startswith('"') else compact(self.focus)
+        path = f" {_readable_path(self.path)}" if self.path else ""
         hint = f" {self.hint}" if self.hint else ""
-        return f"{place}{self.severity}: {compact(self.focus)}{path}: {self.message}{found}{hint}"
+        return f"{place}{self.severity}: {focus}{path}: {self.message}{found}{hint}"
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,10 @@ def _shacl(report: Report) -> Iterator[ox.Triple]:
     for node, _ in results:
         yield from _said(top, _SH + "result", node)
     for node, finding in results:
-        inverse = ox.BlankNode(f"{node.value}path") if finding.path.startswith("^") else None
+        back = _named(finding.path[1:]) if finding.path.startswith("^") else None
+        inverse = back and ox.BlankNode(f"{node.value}path")
         yield from _said(node, RDF_TYPE, ox.NamedNode(_SH + "ValidationResult"))
-        yield from _said(node, _SH + "focusNode", _named(finding.focus) or ox.Literal(finding.focus))
+        yield from _said(node, _SH + "focusNode", _named(finding.focus) or _parsed(finding.focus))
         yield from _said(node, _SH + "resultPath", inverse or _named(finding.path))
         yield from _said(node, _SH + "value", _parsed(finding.value))
         yield from _said(node, _SH + "resultSeverity", ox.NamedNode(_SH + finding.severity.capitalize()))
@@ -129,7 +132,7 @@ def _shacl(report: Report) -> Iterator[ox.Triple]:
         yield from _said(node, _SH + "sourceShape", _named(finding.shape))
         yield from _said(node, PREFIXES["dcterms"] + "source", _named(finding.source))
         if inverse is not None:
-            yield from _said(inverse, _SH + "inversePath", _named(finding.path[1:]))
+            yield from _said(inverse, _SH + "inversePath", back)
 
 
 def _said(subject: ox.BlankNode, predicate: str, value: _Term | None) -> Iterator[ox.Triple]:
@@ -138,7 +141,7 @@ def _said(subject: ox.BlankNode, predicate: str, value: _Term | None) -> Iterato
 
 
 def _named(iri: str) -> ox.NamedNode | None:
-    """None if it is no IRI: pySHACL gives a path of several steps as a blank node, and a shape may look at literals."""
+    """None if it is no IRI: a path of several steps is none, nor is a literal that a shape looks at."""
     try:
         return ox.NamedNode(iri)
     except ValueError:
@@ -148,6 +151,12 @@ def _named(iri: str) -> ox.NamedNode | None:
 def _parsed(term: str) -> _Term | None:
     (quad,) = ox.parse(f"<urn:x> <urn:x> {term} .", ox.RdfFormat.TURTLE) if term else (None,)
     return None if quad is None else cast("_Term", quad.object)
+
+
+def _readable_path(path: str) -> str:
+    if "<" in path:
+        return re.sub("<([^>]*)>", lambda iri: compact(iri[1]), path)
+    return "^" * path.startswith("^") + compact(path.removeprefix("^"))
 
 
 def readable(term: str) -> str:

@@ -122,9 +122,10 @@ def test_each_kind_of_member_is_written(members: dict[str, str]) -> None:
 
 
 def test_path_and_shape_without_a_name_are_left_out() -> None:
-    """A path of several steps comes from pySHACL as a blank node, and a shape may have literals in focus."""
-    (row,) = rows_of(Report([finding(path="n1", focus="5", shape="n2")]).turtle)
-    assert (row[1], row[2], row[6]) == ("5", "", "None")
+    """A path of several steps has no IRI, and a shape may have none; a literal in focus is one."""
+    for path in ("(<urn:p>/<urn:q>)", "^(<urn:p>/<urn:q>)", "<urn:p>*"):
+        (row,) = rows_of(Report([finding(path=path, focus='"5"', shape="")]).turtle)
+        assert (row[1], row[2], row[6]) == ("5", "", "None")
 
 
 def test_value_of_several_lines_is_told_on_one(home: Path) -> None:
