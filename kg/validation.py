@@ -130,7 +130,7 @@ class _Ground:
         if quad.predicate.value in self._functional or quad.subject in self._swayed:  # who says it counts
             return True
         found = self._store.quads_for_pattern(quad.subject, quad.predicate, quad.object, None)
-        holders = (h for h in found if is_stated(h))
+        holders = (h for h in found if is_stated(h) and h.object == quad.object)
         if quad in self._removed:
             return not any(True for _ in holders)
         return quad.triple not in self._gone and all(h in self._added for h in holders)

@@ -399,3 +399,13 @@ def test_equal_commits_write_equal_change_sets(tmp_path: Path) -> None:
     one, two = ((v.home / "changes" / "1.nq.gz").read_bytes() for v in stores)
     assert one == two
     assert gzip.decompress(one).count(b"\n") == 3
+
+
+def test_number_leaves_the_default_graph_though_the_next_one_stays(versions: Versions) -> None:
+    """The engine takes 256 for 255 when it looks on disk."""
+    s, p, g = (ox.NamedNode(f"urn:{name}") for name in "spg")
+    commit(versions, ox.Quad(s, p, ox.Literal(255), g), ox.Quad(s, p, ox.Literal(256), g))
+    with versions.writing() as draft:
+        draft.remove([ox.Quad(s, p, ox.Literal(255), g)])
+        draft.publish("one goes")
+    assert held(versions) == {ox.Quad(s, p, ox.Literal(256), g), ox.Quad(s, p, ox.Literal(256))}
