@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kg.changes import Change, between, read
+from kg.changes import Change, apply, between, read
 from kg.errors import BadRequest, NotFound, StoreFailure
 from kg.store import Versions
 from kg.terms import ENTAILED_GRAPH, HISTORY_GRAPH, PREFIXES
@@ -100,6 +100,15 @@ def test_changes_between_any_two_versions_lead_from_one_to_the_other(bare: bool)
             assert between(versions, start, end) == Change(after - before, before - after)
 
     check()
+
+
+def test_number_leaves_the_merged_graph_though_its_neighbour_stays(tmp_path: Path) -> None:
+    """On disk the engine finds 256 as well when it is asked for 255."""
+    store = ox.Store(str(tmp_path / "store"))
+    few, more = (ox.Quad(ox.NamedNode("urn:a"), P, ox.Literal(number), NAMED[0]) for number in (255, 256))
+    apply(store, Change({few, more}, set()), bare=False)
+    apply(store, Change(set(), {few}), bare=False)
+    assert set(store) == {more, ox.Quad(more.subject, more.predicate, more.object)}
 
 
 def test_past_version_is_made_again_from_the_nearest(versions: Versions) -> None:
