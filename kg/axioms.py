@@ -14,7 +14,7 @@ from typing import TypeGuard
 
 import pyoxigraph as ox
 
-from kg.quads import Facts, is_stated
+from kg.quads import Facts, is_stated, matching
 from kg.terms import PREFIXES, RDF_TYPE, SKOLEM
 
 Node = ox.NamedNode | ox.BlankNode | ox.Triple
@@ -159,7 +159,7 @@ def _stated(facts: Facts, subject: Term | None, predicate: ox.NamedNode, value: 
     """What sources state of the pattern; of a subject that is a literal, nothing."""
     if isinstance(subject, ox.Literal):
         return set()
-    return {quad.triple for quad in facts.quads_for_pattern(subject, predicate, value, None) if is_stated(quad)}
+    return {quad.triple for quad in matching(facts, subject, predicate, value, None) if is_stated(quad)}
 
 
 def _pair_rules(facts: Facts) -> Iterator[Rule]:

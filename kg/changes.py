@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyoxigraph as ox
 
 from kg.durable import synced
-from kg.quads import DERIVED, TOP
+from kg.quads import DERIVED, TOP, matching
 from kg.terms import HISTORY_GRAPH
 
 if TYPE_CHECKING:
@@ -113,8 +113,6 @@ def drop_if_empty(store: ox.Store, graph: ox.NamedNode | ox.BlankNode | ox.Defau
 def _unmerge(store: ox.Store, removed: Iterable[ox.Quad]) -> None:
     """Take the triples out of the default graph that no named graph but the history holds any more."""
     for quad in removed:
-        found = store.quads_for_pattern(quad.subject, quad.predicate, quad.object, None)
-        # pyoxigraph 0.5.13 finds 256 as well when it looks for 255 on disk.
-        holders = (holder.graph_name for holder in found if holder.object == quad.object)
-        if all(graph in (TOP, HISTORY) for graph in holders):
+        holders = matching(store, quad.subject, quad.predicate, quad.object, None)
+        if all(holder.graph_name in (TOP, HISTORY) for holder in holders):
             store.remove(ox.Quad(quad.subject, quad.predicate, quad.object))

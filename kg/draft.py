@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import pyoxigraph as ox
 
 from kg.durable import replace, sync_folder, synced
-from kg.quads import DERIVED, TOP, Facts, Graph
+from kg.quads import DERIVED, TOP, Facts, Graph, matching
 from kg.records import Record, history_of, user
 from kg.settling import Settling, with_copies
 
@@ -169,9 +169,8 @@ class Draft:
         if self._versions.bare:
             return
         for quad in gone:
-            holders = self.facts.quads_for_pattern(quad.subject, quad.predicate, quad.object, None)
-            # pyoxigraph 0.5.13 finds 256 as well when it looks for 255 on disk.
-            if all(holder.graph_name == TOP for holder in holders if holder.object == quad.object):
+            holders = matching(self.facts, quad.subject, quad.predicate, quad.object, None)
+            if all(holder.graph_name == TOP for holder in holders):
                 self.store.remove(ox.Quad(quad.subject, quad.predicate, quad.object))
 
     def publish(self, message: str, *, content: str = "", warnings: int = 0) -> Record | None:

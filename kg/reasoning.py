@@ -15,7 +15,7 @@ import pyoxigraph as ox
 
 from kg.axioms import Edge, Node, Rules, Term
 from kg.errors import BadRequest
-from kg.quads import Facts, is_stated
+from kg.quads import Facts, is_stated, matching
 from kg.terms import ENTAILED_GRAPH, PREFIXES, RDF_TYPE, SKOLEM
 from kg.view import View
 
@@ -100,7 +100,7 @@ def _as_derived(triples: Iterable[ox.Triple]) -> Iterator[ox.Quad]:
 
 def _copies(facts: Facts, triple: ox.Triple, graph: ox.NamedNode | ox.DefaultGraph | None = None) -> Iterator[ox.Quad]:
     """The quads of a triple in a graph, or in all."""
-    return facts.quads_for_pattern(triple.subject, triple.predicate, triple.object, graph)
+    return matching(facts, triple.subject, triple.predicate, triple.object, graph)
 
 
 class _Graph:
@@ -131,7 +131,7 @@ class _Graph:
 
     def _match(self, subject: Node | None, predicate: ox.NamedNode, value: Term | None) -> Iterator[ox.Triple]:
         for layer in self._layers:
-            for quad in layer.quads_for_pattern(subject, predicate, value, _MERGED):
+            for quad in matching(layer, subject, predicate, value, _MERGED):
                 if (triple := quad.triple) not in self._hidden:
                     yield triple
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyoxigraph as ox
 
-from kg.quads import is_stated
+from kg.quads import is_stated, matching
 from kg.reach import Edge, Reach
 from kg.shacl import as_rdflib
 from kg.terms import PREFIXES, RDF_TYPE
@@ -42,7 +42,7 @@ class Scene:
         return list(self._describe(node).get(predicate, ()))
 
     def subjects(self, predicate: str, node: Term) -> list[Term]:
-        pointing = self.view.facts.quads_for_pattern(None, ox.NamedNode(predicate), node, None)
+        pointing = matching(self.view.facts, None, ox.NamedNode(predicate), node, None)
         found: dict[Term, None] = dict.fromkeys(q.subject for q in pointing if is_stated(q))
         if predicate not in self.view.functional:
             return list(found)

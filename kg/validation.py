@@ -20,7 +20,7 @@ import pyoxigraph as ox
 
 from kg.locating import locate
 from kg.parsing import Document
-from kg.quads import DERIVED, TOP, is_stated
+from kg.quads import DERIVED, TOP, is_stated, matching
 from kg.reach import Edge, Reach
 from kg.report import Contradiction, Finding, Report
 from kg.scene import Scene, data_graph
@@ -129,8 +129,8 @@ class _Ground:
     def changes(self, quad: ox.Quad) -> bool:
         if quad.predicate.value in self._functional or quad.subject in self._swayed:  # who says it counts
             return True
-        found = self._store.quads_for_pattern(quad.subject, quad.predicate, quad.object, None)
-        holders = (h for h in found if is_stated(h) and h.object == quad.object)
+        found = matching(self._store, quad.subject, quad.predicate, quad.object, None)
+        holders = filter(is_stated, found)
         if quad in self._removed:
             return not any(True for _ in holders)
         return quad.triple not in self._gone and all(h in self._added for h in holders)
@@ -139,7 +139,7 @@ class _Ground:
         """Whatever points to a node, by predicate; kept for the last node asked for, of which many edges are asked."""
         if self._incoming[0] != node:
             found: dict[str, list[Term]] = defaultdict(list)
-            for quad in self._store.quads_for_pattern(None, None, node, TOP):
+            for quad in matching(self._store, None, None, node, TOP):
                 found[quad.predicate.value].append(quad.subject)
             self._incoming = (node, found)
         return self._incoming[1]

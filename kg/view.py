@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyoxigraph as ox
 
-from kg.quads import NOT_STATED, TOP, Facts
+from kg.quads import NOT_STATED, TOP, Facts, matching
 from kg.terms import OVERRULED_GRAPH, PREFIXES, RDF_TYPE
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class View:
     def merged(self, subject: Any, predicate: str | None, object: Any) -> Iterator[ox.Quad]:
         """The matches in the default graph, which holds what any source says."""
         name = None if predicate is None else ox.NamedNode(predicate)
-        return self.facts.quads_for_pattern(subject, name, object, TOP)
+        return matching(self.facts, subject, name, object, TOP)
 
     def rank(self, source: str) -> tuple[int, str]:
         """What counts among sources: the precedence of its kind, then the day of issue; (0, "") if unknown."""
