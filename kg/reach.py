@@ -102,6 +102,7 @@ class Reach:
                 before = trace[: place + step.repeats]
                 for edge in step.edges:
                     watched[edge].add(tuple(map(_reversed, reversed(before))))
+        #: By predicate the ways back from a triple to those who look at it, but for its subject.
         self._watched: dict[str | None, list[tuple[bool, _Tree]]] = defaultdict(list)
         for (predicate, inverse), tree in watched.items():
             if inverse or tree.branches:
@@ -109,16 +110,12 @@ class Reach:
 
     def concerned(self, quad: ox.Quad, ground: Ground) -> Iterator[Term]:
         """The nodes, beside its subject, whose verdict the triple can turn."""
-        for at_object, tree in (*self._watching(quad.predicate.value), *self._watching(None)):
+        for at_object, tree in (*self._watched[quad.predicate.value], *self._watched[None]):
             start = quad.object if at_object else quad.subject
             if tree.ends and at_object:
                 yield start
             if tree.branches and ground.knows(start) and ground.changes(quad):
                 yield from _ends(tree, {start}, ground.follow)
-
-    def _watching(self, predicate: str | None) -> list[tuple[bool, _Tree]]:
-        """The ways back from a triple to those who look at it, but for its subject."""
-        return self._watched.get(predicate, [])
 
     def visit(self, focus: Term, follow: Follow) -> None:
         """Call `follow` for every edge that some shape may look along from a focus node."""

@@ -148,72 +148,53 @@ class Worker:
         body.end()
 
     def _load(self, request: dict[str, Any], data: list[bytes]) -> None:
-        from kg.content import Content
         from kg.loading import load
         from kg.parsing import Document
 
         form = formats.named(request["format"], (*formats.GRAPHS, *formats.DATASETS))
         document = Document(request["name"], data[0], form, request["graph"])
-        content, mode, message = Content.shipped(), request["mode"], request["message"]
-        dry_run = request["dry_run"]
-        self._tell(load(self._versions, [document], content, mode=mode, message=message, dry_run=dry_run))
+        self._commit(load, request, [document], mode=request["mode"])
 
     def _files(self, request: dict[str, Any], _: list[bytes]) -> None:
         """Load the files that the command line names."""
-        from kg.content import Content
         from kg.loading import load
         from kg.parsing import Document
 
-        outcome = load(
-            self._versions,
-            [Document.from_file(Path(path), request["graph"]) for path in request["paths"]],
-            Content.shipped(),
-            mode=request["mode"],
-            message=request["message"],
-            dry_run=request["dry_run"],
-            progress=self._progress,
-        )
-        self._tell(outcome)
+        documents = [Document.from_file(Path(path), request["graph"]) for path in request["paths"]]
+        self._commit(load, request, documents, mode=request["mode"])
 
     def _remove(self, request: dict[str, Any], _: list[bytes]) -> None:
-        from kg.content import Content
         from kg.loading import remove
 
-        outcome = remove(
-            self._versions,
-            request["graphs"],
-            Content.shipped(),
-            message=request.get("message", ""),
-            dry_run=request["dry_run"],
-            progress=self._progress,
-        )
-        self._tell(outcome)
+        self._commit(remove, request, request["graphs"])
 
     def _update(self, request: dict[str, Any], _: list[bytes]) -> None:
-        from kg.content import Content
         from kg.loading import update
         from kg.operations import Using
 
-        outcome = update(
+        using = Using(tuple(request.get("default_graphs", ())), tuple(request.get("named_graphs", ())))
+        self._commit(update, request, request["text"], using=using, base=request.get("base", ""))
+
+    def _commit(self, write: Callable[..., Outcome], request: dict[str, Any], what: object, **how: object) -> None:
+        """Have one of `kg.loading` write, as the request wants it done, and answer with the outcome."""
+        from kg.content import Content
+
+        outcome = write(
             self._versions,
-            request["text"],
+            what,
             Content.shipped(),
-            using=Using(tuple(request.get("default_graphs", ())), tuple(request.get("named_graphs", ()))),
-            base=request.get("base", ""),
             message=request.get("message", ""),
             dry_run=request["dry_run"],
             progress=self._progress,
+            **how,
         )
-        self._tell(outcome)
+        body = self._answer(version=self._versions.current())
+        body.write(json.dumps(asdict(outcome), ensure_ascii=False).encode())
+        body.end()
 
     def _progress(self, step: str, done: int = 0, total: int = 0) -> None:
         if self._wants_progress:
             send(self._sock, json.dumps({"progress": [step, done, total]}).encode())
-
-    def _tell(self, outcome: Outcome) -> None:
-        body = self._answer(version=self._versions.current())
-        body.write(json.dumps(asdict(outcome), ensure_ascii=False).encode())
-        body.end()
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from kg.errors import BadRequest, Forbidden, Unauthorized, UnsupportedMedia
 from kg.formats import Format
 from kg.graph import Graph
 from kg.incoming import MAX_QUERY_BYTES, read_body, read_flag, read_iri, read_protocol
+from kg.loading import Mode
 from kg.operations import Using
 from kg.parsing import MAX_BYTES
 from kg.replies import DryRun, ReportForm, graph_of, tell
@@ -91,6 +92,12 @@ _TAKEN: dict[int | str, dict[str, Any]] = {
 
 
 def routes(app: FastAPI) -> None:
+    """Add the routes to an application."""
+    _update_route(app)
+    _graph_routes(app)
+
+
+def _update_route(app: FastAPI) -> None:
     @app.post(
         "/update",
         tags=["SPARQL"],
@@ -112,6 +119,8 @@ def routes(app: FastAPI) -> None:
         outcome = await graph.update(texts[0], Using(default, named), base=base, dry_run=dry_run)
         return tell(outcome, form, dry_run=dry_run)
 
+
+def _graph_routes(app: FastAPI) -> None:
     @app.put(
         "/graphs",
         tags=["Graphs"],
@@ -122,9 +131,7 @@ def routes(app: FastAPI) -> None:
     async def graphs_put(
         request: Request, graph: Writer, form: ReportForm, dry_run: DryRun, graph_iri: GraphName = None
     ) -> Response:
-        body_form, iri = _source(request, graph_iri)
-        data = await read_body(request, MAX_BYTES)
-        return tell(await graph.load(data, body_form, iri, "replace", dry_run=dry_run), form, dry_run=dry_run)
+        return await _load(request, graph, graph_iri, "replace", form, dry_run=dry_run)
 
     @app.post(
         "/graphs",
@@ -136,9 +143,7 @@ def routes(app: FastAPI) -> None:
     async def graphs_post(
         request: Request, graph: Writer, form: ReportForm, dry_run: DryRun, graph_iri: GraphName = None
     ) -> Response:
-        body_form, iri = _source(request, graph_iri)
-        data = await read_body(request, MAX_BYTES)
-        return tell(await graph.load(data, body_form, iri, "merge", dry_run=dry_run), form, dry_run=dry_run)
+        return await _load(request, graph, graph_iri, "merge", form, dry_run=dry_run)
 
     @app.delete(
         "/graphs",
@@ -150,6 +155,15 @@ def routes(app: FastAPI) -> None:
         request: Request, graph: Writer, form: ReportForm, dry_run: DryRun, graph_iri: GraphName = None
     ) -> Response:
         return tell(await graph.remove(read_target(request, graph_iri), dry_run=dry_run), form, dry_run=dry_run)
+
+
+async def _load(
+    request: Request, graph: Graph, named: list[str] | None, mode: Mode, form: Format, *, dry_run: bool
+) -> Response:
+    """Put the body of the request into its graphs, and tell the outcome in a form."""
+    body_form, iri = _source(request, named)
+    data = await read_body(request, MAX_BYTES)
+    return tell(await graph.load(data, body_form, iri, mode, dry_run=dry_run), form, dry_run=dry_run)
 
 
 def read_target(request: Request, graphs: list[str] | None) -> str:

@@ -16,6 +16,7 @@ from kg.loading import ensure_content
 from kg.questions import Questions
 from kg.results import Table
 from kg.store import Versions
+from tests.server import Server, served
 
 CONTENT = Content.shipped()
 
@@ -45,6 +46,20 @@ def shipped_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(shipped_home: Path, tmp_path: Path) -> Path:
     """A copy of the shipped store that a test may change."""
     return Path(shutil.copytree(shipped_home, tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def server(shipped_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on a copy of the shipped store, which the tests of one file may change."""
+    with served(Path(shutil.copytree(shipped_home, tmp_path_factory.mktemp("server") / "home"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on a store without shapes, where a commit takes milliseconds."""
+    with served(tmp_path_factory.mktemp("bare") / "home", "--bare") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,24 +33,12 @@ def person(name: str) -> str:
     )
 
 
-@pytest.fixture(scope="module")
-def server(shipped_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(Path(shutil.copytree(shipped_home, tmp_path_factory.mktemp("graphs") / "home"))) as server:
-        yield server
-
-
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
     """A client; what a test leaves in its graph is removed."""
     with server.client() as client:
         yield client
         client.delete("/graphs", params={"graph": GRAPH}, headers=AUTHORIZED)
-
-
-@pytest.fixture(scope="module")
-def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(tmp_path_factory.mktemp("bare") / "home", "--bare") as server:
-        yield server
 
 
 @pytest.fixture

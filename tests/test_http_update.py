@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -17,18 +15,12 @@ from kg.operations import EVERYTHING
 from kg.settings import Settings
 from kg.store import Versions
 from kg.terms import ENTAILED_GRAPH, SOURCE
-from tests.server import AUTHORIZED, Server, select, served
+from tests.server import AUTHORIZED, Server, select
 
 MINE = f"{SOURCE}desk"
 TEXT = {"Content-Type": "application/sparql-update", **AUTHORIZED}
 PERSON = "person:desk-one a foaf:Person ; rdfs:label 'Desk One'@en ."
 INSERT = f"INSERT DATA {{ GRAPH <{MINE}> {{ {PERSON} }} }}"
-
-
-@pytest.fixture(scope="module")
-def server(shipped_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(Path(shutil.copytree(shipped_home, tmp_path_factory.mktemp("update") / "home"))) as server:
-        yield server
 
 
 @pytest.fixture
@@ -37,12 +29,6 @@ def client(server: Server) -> Iterator[httpx.Client]:
     with server.client() as client:
         yield client
         client.delete("/graphs", params={"graph": MINE}, headers=AUTHORIZED)
-
-
-@pytest.fixture(scope="module")
-def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(tmp_path_factory.mktemp("bare") / "home", "--bare") as server:
-        yield server
 
 
 @pytest.fixture

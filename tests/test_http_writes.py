@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from kg.settings import Settings
 from kg.store import Versions
 from kg.terms import ENTAILED_GRAPH, ONTOLOGY_GRAPH, PREFIXES, SOURCE
 from kg.wire import rebuild_report
-from tests.server import AUTHORIZED, Server, kg, served
+from tests.server import AUTHORIZED, Server, kg
 from tests.sources import CONCESSION, turtle
 from tests.test_report import rows_of, told
 
@@ -35,12 +34,6 @@ def person(name: str) -> str:
     return f'<{PREFIXES["person"]}{name}> a <{PREFIXES["foaf"]}Person> ; <{PREFIXES["rdfs"]}label> "{name}"@en .'
 
 
-@pytest.fixture(scope="module")
-def server(shipped_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(Path(shutil.copytree(shipped_home, tmp_path_factory.mktemp("writes") / "home"))) as server:
-        yield server
-
-
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
     """A client; the graphs that a test makes are removed."""
@@ -49,12 +42,6 @@ def client(server: Server) -> Iterator[httpx.Client]:
         yield client
         for graph in graphs(client) - before:
             client.delete("/graphs", params={"graph": graph}, headers=AUTHORIZED)
-
-
-@pytest.fixture(scope="module")
-def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(tmp_path_factory.mktemp("bare") / "home", "--bare") as server:
-        yield server
 
 
 @pytest.fixture
