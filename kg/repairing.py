@@ -142,7 +142,8 @@ class _Mending:
             self._progress(f"checking version {number}", place, len(kept))
             change = read(self._versions, number) if number in self._tallies else None
             try:
-                self._facts[number] = inspect(self._path(number), change, bare=self._versions.bare)
+                with scratch(self._home / "past") as folder:
+                    self._facts[number] = inspect(self._path(number), change, folder, bare=self._versions.bare)
             except StoreFailure as error:
                 self._no_database[number] = f"is damaged ({error.message})".replace(f"{self._home}{os.sep}", "")
         self._set_databases_aside()
