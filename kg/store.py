@@ -74,7 +74,7 @@ class Versions:
             finally:
                 (home / ".create").unlink(missing_ok=True)
         except OSError as error:
-            raise _unwritable(home, error) from None
+            raise _unwritable(home, error, "Nothing was changed.") from None
         return cls(home)
 
     @staticmethod
@@ -265,7 +265,8 @@ class Versions:
                 finally:
                     self._clear_staging()
         except OSError as error:
-            raise _unwritable(self.home, error) from None
+            # The disk may fail after the pointer was renamed: what is current is what counts.
+            raise _unwritable(self.home, error, f"Version {self.current()} is the current one.") from None
 
     def _drafting(self, lock: IO[bytes]) -> Iterator[Draft]:
         base = self.current()
@@ -310,8 +311,8 @@ def in_memory(store: ox.Store) -> ox.Store:
     return copy
 
 
-def _unwritable(home: Path, error: OSError) -> StoreFailure:
-    return StoreFailure(f"{home} cannot be written to: {error.strerror or error}. Nothing was changed.", _ROOM)
+def _unwritable(home: Path, error: OSError, state: str) -> StoreFailure:
+    return StoreFailure(f"{home} cannot be written to: {error.strerror or error}. {state}", _ROOM)
 
 
 def is_damage(error: BaseException) -> bool:

@@ -8,7 +8,8 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -91,11 +92,9 @@ def test_store_that_a_full_disk_does_not_take_is_one_line(tmp_path: Path, size: 
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("step", range(FSYNCS_BEFORE_THE_POINTER))
-def test_disk_that_is_full_at_any_step_of_a_commit_changes_nothing(
-    versions: Versions, step: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Change set, record, folders, pointer: each is forced to the disk, which may say only then that it has no room."""
+@contextmanager
+def full_from(step: int) -> Iterator[None]:
+    """A disk that says it is full when it is forced for the so many-th time, counted from 0."""
     left, fsync = [step], os.fsync
 
     def full(handle: int) -> None:
@@ -104,14 +103,28 @@ def test_disk_that_is_full_at_any_step_of_a_commit_changes_nothing(
         left[0] -= 1
         fsync(handle)
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(StoreFailure, match=r"No space left on device\. Nothing was changed"):
-            commit(versions, 3)
+        yield
+
+
+@pytest.mark.parametrize("step", range(FSYNCS_BEFORE_THE_POINTER))
+def test_disk_that_is_full_at_any_step_of_a_commit_changes_nothing(versions: Versions, step: int) -> None:
+    """Change set, record, folders, pointer: each is forced to the disk, which may say only then that it has no room."""
+    refused = pytest.raises(StoreFailure, match=r"No space left on device\. Version 2 is the current one")
+    with full_from(step), refused:
+        commit(versions, 3)
     assert held(versions) == {fact(1), fact(2)}
     commit(versions, 4)
     assert held(versions) == {fact(1), fact(2), fact(4)}
     assert list(leftovers(versions)) == []
+
+
+def test_failure_after_the_pointer_is_renamed_names_the_new_version(versions: Versions) -> None:
+    told = pytest.raises(StoreFailure, match=r"No space left on device\. Version 3 is the current one")
+    with full_from(FSYNCS_BEFORE_THE_POINTER), told:
+        commit(versions, 3)
+    assert held(versions) == {fact(1), fact(2), fact(3)}
 
 
 def test_published_version_stays_published_if_old_ones_cannot_be_pruned(
