@@ -100,23 +100,25 @@ class Draft:
         fresh = {g.value for g in self.fresh.named_graphs()}
         return {getattr(q.graph_name, "value", "") for q in self.added | self.removed} | fresh
 
-    def put(self, incoming: ox.Store, *, keep: bool = False) -> None:
+    def put(self, incoming: ox.Store, *, keep: bool = False) -> set[Graph]:
         """Make each graph that `incoming` has hold exactly what it holds there; with `keep`, at least that.
 
-        The terms are those of the engine, so that a number written otherwise is no change.
+        The terms are those of the engine, so that a number written otherwise is no change. Returns the graphs that
+        were not there.
         """
         graphs: list[Graph] = [cast("ox.NamedNode", g) for g in incoming.named_graphs()]
         if any(incoming.quads_for_pattern(None, None, None, TOP)):
             graphs.append(TOP)
+        emptied = {q.graph_name for q in self.removed}
+        new = {g for g in graphs if g not in emptied and not any(self._held(g))}
         if len(incoming) > _BULK:
-            emptied = {q.graph_name for q in self.removed}
-            new = {g for g in graphs if g not in emptied and not any(self._held(g))}
             self._hold(incoming, new, whole=len(new) == len(graphs))
             graphs = [g for g in graphs if g not in new]
         for graph in graphs:
             if not keep:
                 self.remove([q for q in self._held(graph) if q not in incoming])
             self.add(incoming.quads_for_pattern(None, None, None, graph))
+        return new
 
     def _held(self, graph: Graph) -> Iterator[ox.Quad]:
         """The quads of a graph, on disk and in memory."""

@@ -76,11 +76,10 @@ def load(
     if not versions.bare:
         _refuse_unsourced(documents, incoming)
     with versions.writing() as draft:
-        new = [g for g in incoming.named_graphs() if not any(draft.store.quads_for_pattern(None, None, None, g))]
-        _put(draft, documents, incoming, keep=mode == "merge")
+        new = _put(draft, documents, incoming, keep=mode == "merge")
         text = message or "Load " + ", ".join(d.name for d in documents)
         outcome = _finish(versions, draft, content, documents, text, dry_run, progress)
-    return outcome if outcome.record is None else replace(outcome, created=tuple(sorted(g.value for g in new)))
+    return outcome if outcome.record is None else replace(outcome, created=tuple(sorted(new)))
 
 
 def _told_apart(documents: Sequence[Document], mode: Mode) -> list[Document]:
@@ -116,14 +115,15 @@ def _read(documents: Iterable[Document], admission: Admission | None, progress: 
     return incoming
 
 
-def _put(draft: Draft, documents: Iterable[Document], incoming: ox.Store, *, keep: bool = False) -> None:
+def _put(draft: Draft, documents: Iterable[Document], incoming: ox.Store, *, keep: bool) -> list[str]:
+    """Put what was read into its graphs. Returns the names of those that were not there."""
     for graph in {d.graph for d in documents} | {getattr(g, "value", "") for g in incoming.named_graphs()}:
         writable(graph)
     for graph in {d.graph for d in documents if d.claims_graph and not keep}:
         name = _graph_name(graph)
         if not any(incoming.quads_for_pattern(None, None, None, name)):
             draft.set_graph(name, ())
-    draft.put(incoming, keep=keep)
+    return [g.value for g in draft.put(incoming, keep=keep) if isinstance(g, ox.NamedNode)]
 
 
 def remove(
