@@ -30,7 +30,9 @@ def bulk_load(facts: str) -> dict[str, object]:
         store = ox.Store(folder)
         store.bulk_load(path=facts)
         store.flush()
-        return {"quads": len(store)}
+        quads = len(store)
+        del store  # it writes to its folder as long as it is open
+        return {"quads": quads}
 
 
 def merged(facts: str) -> bytes:
