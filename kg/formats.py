@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +52,10 @@ REPORTS: Final = (
     Format("text", "report", ("text/plain",), ("txt",)),
     Format("turtle", "report", GRAPHS[0].media, GRAPHS[0].endings),
 )
+#: A string in quotes, which may hold the signs that part a header.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+#: A quality; that of Java's own client begins with the dot.
+_WEIGHT = re.compile(r"0\.?|0?\.\d+|1(?:\.0*)?")
 HTML: Final = Format("html", "page", ("text/html", "application/xhtml+xml"))
 
 
@@ -105,23 +110,24 @@ def prefers_page(accept: str) -> bool:
 
 
 def _ranges(accept: str) -> dict[str, float]:
+    """The media ranges with their qualities. Of one that comes several times the best counts."""
     ranges: dict[str, float] = {}
-    for part in accept.split(","):
+    for part in _QUOTED.sub("", accept).split(","):
         media, *parameters = (p.strip().lower() for p in part.split(";"))
-        quality = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    quality = min(max(float(parameter[2:]), 0.0), 1.0)
-                except ValueError:
-                    quality = 0.0
+        quality = next((_weight(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
         if media:
-            ranges[media] = quality
+            # That client also sends `*` for all.
+            media = "*/*" if media == "*" else media
+            ranges[media] = max(quality, ranges.get(media, 0.0))
     return ranges
 
 
+def _weight(text: str) -> float:
+    return float(text) if _WEIGHT.fullmatch(text) else 0.0
+
+
 def _quality(choice: Format, ranges: dict[str, float]) -> float:
-    """That of its media types if the header names one, else of the wildcards that cover the first."""
+    """That of its media types if the header names one, else of the most specific wildcard that covers the first."""
     if named := [ranges[media] for media in choice.media if media in ranges]:
         return max(named)
     return ranges.get(choice.media[0].split("/")[0] + "/*", ranges.get("*/*", 0.0))

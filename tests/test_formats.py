@@ -63,6 +63,15 @@ def test_text_formats_say_their_encoding() -> None:
         ("text/csv;header=present;q=0.3, text/tab-separated-values;q=0.2", "csv"),
         ("text/csv;q=high, text/tab-separated-values;q=0.1", "tsv"),
         (",,text/csv,", "csv"),
+        ('text/csv;a="x,application/json;q=1", */*;q=0.1', "csv"),
+        ('text/csv;a="\\"";q=0.1, text/tab-separated-values;q=0.2', "tsv"),
+        ("application/sparql-results+json;version=1.2", "json"),
+        ("application/sparql-results+json;q=0.5, application/sparql-results+xml;q=0.6", "xml"),
+        ("text/csv;header=absent;q=0.2, text/csv;header=present;q=0.9, text/tab-separated-values;q=0.5", "csv"),
+        ("text/*;q=0.4, text/csv;q=0, */*;q=0.3", "tsv"),
+        ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", "json"),
+        ("text/csv;q=nan, text/tab-separated-values;q=0.001", "tsv"),
+        ("text/csv;q=1.000, text/tab-separated-values;q=0.999", "csv"),
     ],
 )
 def test_highest_quality_is_chosen_and_ours_among_equals(accept: str, name: str) -> None:
