@@ -8,12 +8,14 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from kg import __version__, describing, formats, problems, writing
 from kg.catalogue import Catalogue
+from kg.compressing import Compressed
+from kg.conditions import tag_headers
 from kg.envelope import Envelope, Unread
 from kg.errors import BadRequest, NotFound
 from kg.evaluation import Question
@@ -30,12 +32,15 @@ from kg.replies import (
     is_true,
     pages_of,
     stream,
+    tagged,
     whole_graph,
 )
 from kg.results import Table
 from kg.terms import ID, ROOT, SOURCE
-from kg.writing import GraphName, read_target
+from kg.writing import GraphName, read_address, read_target
 
+#: Headers of answers that scripts of other origins may see.
+_EXPOSED = ["ETag", "Location", "Parley-Version"]
 _DESCRIPTION = """Parley holds facts about trade talks and tariffs as one RDF graph, every fact with its source.
 Ask in SPARQL, or ask a named question. Writes need a bearer token. Errors are `application/problem+json`."""
 
@@ -61,10 +66,14 @@ def create_app(graph: Graph) -> FastAPI:
     )
     app.state.graph, app.state.pages, app.state.catalogue = graph, Pages(graph), Catalogue(graph)
     app.add_middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD", "POST"], expose_headers=["Parley-Version"]
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["GET", "HEAD", "POST"],
+        expose_headers=_EXPOSED,
     )
     app.add_middleware(Envelope)
     app.add_middleware(Unread)
+    app.add_middleware(Compressed)
     problems.install(app)
     own = (_sparql_routes, _graph_routes, _question_routes, _entity_routes, _service_routes)
     for route in (*own, writing.routes, describing.routes):
@@ -90,6 +99,8 @@ def _sparql_routes(app: FastAPI) -> None:
         format: Wanted = "",
         timeout: Annotated[float | None, Query(gt=0, description="Seconds; less than the server's deadline.")] = None,
     ) -> Response:
+        if not set(request.query_params) - {"format"}:
+            return await describing.service_description(request)
         return await _answer(request, query or [], default_graph or [], named_graph or [], format, timeout)
 
     @app.post(
@@ -115,8 +126,10 @@ async def _answer(
 ) -> Response:
     if len(queries) != 1:
         raise BadRequest(f"There are {len(queries)} queries in the request.", "Give exactly one as `query`.")
-    question = Question(queries[0], tuple(map(read_iri, default)), tuple(map(read_iri, named)))
     graph, pages = graph_of(request), pages_of(request)
+    # In a store of Parley's no name depends on where a server happens to run.
+    base = str(request.url.replace(query="")) if graph.bare else ""
+    question = Question(queries[0], tuple(map(read_iri, default)), tuple(map(read_iri, named)), base)
     if wanted == "html" or (not wanted and wants_page(request)):
         answer = await graph.query(question, question.answers_with[0], timeout)
         return pages.answer("Answer", question, await answer.read())
@@ -128,18 +141,27 @@ async def _answer(
 
 
 def _graph_routes(app: FastAPI) -> None:
-    @app.get("/graphs", tags=["Graphs"], summary="One graph, or the list of them")
+    @app.get("/graphs", tags=["Graphs"], summary="One graph, the list of them, or all of them as a data set")
     async def graphs_get(
         request: Request, graph: TheGraph, graph_iri: GraphName = None, format: Wanted = ""
     ) -> Response:
         if graph_iri is None and "default" not in request.query_params:
+            page = wants_page(request)
+            form = formats.HTML if page else choose(request, format, (_LIST, *formats.DATASETS))
+            tag = tag_headers(request, graph, form.name)
+            if form in formats.DATASETS:
+                return stream(await graph.dataset(form), form, tag)
             answer = await graph.query(Question(_LIST_GRAPHS), formats.ROWS[0])
             table = Table.from_json(await answer.read())
-            if wants_page(request):
-                return pages_of(request).table("Graphs", table)
-            return JSONResponse([{"graph": row[0].iri, "facts": int(row[1].text)} for row in table.rows])
+            if page:
+                return tagged(pages_of(request).table("Graphs", table), tag)
+            return JSONResponse([{"graph": row[0].iri, "facts": int(row[1].text)} for row in table.rows], headers=tag)
         iri = read_target(request, graph_iri)
         return await whole_graph(request, graph, iri, format)
+
+    @app.get("/graphs/{path:path}", tags=["Graphs"], summary="The graph that this address names, on a bare server")
+    async def graphs_direct(request: Request, graph: TheGraph, path: str, format: Wanted = "") -> Response:
+        return await whole_graph(request, graph, read_address(request), format)
 
 
 _TEXT = {"schema": {"type": "string"}}
@@ -152,6 +174,7 @@ _QUERY_BODY = {
         },
     },
 }
+_LIST = formats.Format("json", "list", ("application/json",))
 _LIST_GRAPHS = "SELECT ?graph (COUNT(*) AS ?facts) { GRAPH ?graph { ?s ?p ?o } } GROUP BY ?graph ORDER BY ?graph"
 
 
@@ -161,9 +184,11 @@ _LIST_GRAPHS = "SELECT ?graph (COUNT(*) AS ?facts) { GRAPH ?graph { ?s ?p ?o } }
 def _question_routes(app: FastAPI) -> None:
     @app.get("/questions", tags=["Questions"], summary="The named questions and their parameters")
     async def questions_list(request: Request, graph: TheGraph, pages: ThePages) -> Response:
-        if wants_page(request):
-            return pages.questions()
-        return JSONResponse([_described(q) for q in graph.questions.all])
+        page = wants_page(request)
+        tag = tag_headers(request, graph, "html" if page else "json")
+        if page:
+            return tagged(pages.questions(), tag)
+        return JSONResponse([_described(q) for q in graph.questions.all], headers=tag)
 
     @app.get("/questions/{name}", tags=["Questions"], summary="Ask a named question; its parameters go in the URL")
     async def questions_ask(
@@ -172,14 +197,17 @@ def _question_routes(app: FastAPI) -> None:
         named = graph.questions[name]
         given = {key: value for key, value in request.query_params.items() if key != "format"}
         if wants_page(request):
-            return await pages.ask(named, given)
+            tag = tag_headers(request, graph, "html")
+            return tagged(await pages.ask(named, given), tag)
         form = choose(request, format, formats.ROWS)
         bound = named.bind(given)
         await check_names(graph, named, given)
-        return stream(await graph.query(bound, form), form)
+        tag = tag_headers(request, graph, form.name)
+        return stream(await graph.query(bound, form), form, tag)
 
     @app.get("/rate", tags=["Questions"], summary="The duty rate on a product from an origin on a day, explained")
     async def rate(
+        request: Request,
         graph: TheGraph,
         importer: Annotated[str, Query(description="ISO code of the importer.", examples=["US"])],
         origin: Annotated[str, Query(description="ISO code of the origin.", examples=["JP"])],
@@ -192,7 +220,9 @@ def _question_routes(app: FastAPI) -> None:
             tuple[str, ...], Query(description="Conditions of entry that the goods meet, such as usmca or korus.")
         ] = (),
     ) -> Response:
-        return JSONResponse(await graph.rate(Inquiry(importer, origin, product, on, knownOn, condition)))
+        inquiry = Inquiry(importer, origin, product, on, knownOn, condition)
+        tag = tag_headers(request, graph, "json")
+        return JSONResponse(await graph.rate(inquiry), headers=tag)
 
 
 def _described(question: Any) -> dict[str, Any]:
@@ -219,18 +249,21 @@ def _entity_routes(app: FastAPI) -> None:
     async def source(request: Request, graph: TheGraph, pages: ThePages, path: str, format: Wanted = "") -> Response:
         iri = read_iri(SOURCE + path)
         if wants_page(request):
-            return await pages.source(iri)
+            tag = tag_headers(request, graph, "html")
+            return tagged(await pages.source(iri), tag)
         return await whole_graph(request, graph, iri, format)
 
 
 async def _describe(request: Request, graph: Graph, pages: Pages, iri: str, wanted: str) -> Response:
     iri = read_iri(iri)
     if wants_page(request):
-        return await pages.entity(iri)
+        tag = tag_headers(request, graph, "html")
+        return tagged(await pages.entity(iri), tag)
     form = choose(request, wanted, formats.GRAPHS)
     if not await is_true(graph, f"ASK {{ <{iri}> ?p ?o }}"):
         raise NotFound(f"The graph knows no {iri.removeprefix(ROOT)}.", "Ask /questions or /sparql for what it knows.")
-    return stream(await graph.query(Question(f"CONSTRUCT WHERE {{ <{iri}> ?p ?o }}"), form), form)
+    tag = tag_headers(request, graph, form.name)
+    return stream(await graph.query(Question(f"CONSTRUCT WHERE {{ <{iri}> ?p ?o }}"), form), form, tag)
 
 
 # --- the service itself ---------------------------------------------------------------------------------------------
@@ -238,8 +271,9 @@ async def _describe(request: Request, graph: Graph, pages: Pages, iri: str, want
 
 def _service_routes(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
-    async def start(pages: ThePages) -> HTMLResponse:
-        return await pages.start()
+    async def start(request: Request, graph: TheGraph, pages: ThePages) -> Response:
+        tag = tag_headers(request, graph, "html")
+        return tagged(await pages.start(), tag)
 
     @app.get("/style.css", include_in_schema=False)
     async def style(pages: ThePages) -> Response:
@@ -253,8 +287,10 @@ def _service_routes(app: FastAPI) -> None:
     async def health(graph: TheGraph) -> Response:
         answer = await graph.query(Question("ASK {}"), formats.ROWS[0])
         await answer.read()
-        return JSONResponse({"status": "ok", "version": graph.version(), "package": __version__})
+        body = {"status": "ok", "version": graph.version(), "package": __version__}
+        return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
     @app.get("/history", tags=["Service"], summary="The commits, the newest first")
-    async def history(graph: TheGraph) -> Response:
-        return JSONResponse([asdict(record) for record in graph.history()])
+    async def history(request: Request, graph: TheGraph) -> Response:
+        tag = tag_headers(request, graph, "json")
+        return JSONResponse([asdict(record) for record in graph.history()], headers=tag)

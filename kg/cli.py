@@ -344,7 +344,7 @@ def export(settings: Settings, graph: str | None, form: str | None, output: IO[b
     chosen = formats.named(form or ("turtle" if graph else "trig"), (*formats.DATASETS, *formats.GRAPHS))
     versions = open_versions(settings)
     with versions.reading(None if at is None else versions.at(at)) as (_, store):
-        write(store, graph, chosen, output)
+        write(store, graph, chosen, output, bare=versions.bare)
 
 
 for command in upkeep.COMMANDS:

@@ -41,6 +41,8 @@ class Envelope:
                 headers.setdefault("Content-Security-Policy", _POLICY.format(script))
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("Referrer-Policy", "no-referrer")
+                # Facts change with any commit: a cache may keep them, and asks whether they are still so.
+                headers.setdefault("Cache-Control", "no-cache")
                 headers.add_vary_header("Accept")
             elif head:
                 message = {**message, "body": b""}

@@ -8,6 +8,7 @@ ParleyError
 ├── NotFound              404  no such question, entity, graph or version
 ├── NotAcceptable         406  no format that the caller accepts
 ├── Conflict              409  the store is not of the kind that the command needs
+├── PreconditionFailed    412  a write whose graph is not as the writer expects
 ├── TooLarge              413  a body beyond the limit
 ├── UnsupportedMedia      415  a body in a format that cannot be read
 ├── BadData               400  an RDF file that does not parse, with file and line
@@ -74,6 +75,10 @@ class NotAcceptable(ParleyError):
 
 class Conflict(ParleyError):
     status, exit_code, title = 409, 2, "Conflict"
+
+
+class PreconditionFailed(ParleyError):
+    status, exit_code, title = 412, 1, "Precondition failed"
 
 
 class TooLarge(ParleyError):

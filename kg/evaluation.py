@@ -26,11 +26,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Question:
-    """A query and the dataset it asks. Empty graph lists mean the whole graph as the store presents it."""
+    """A query and the dataset it asks. Empty graph lists mean the whole graph as the store presents it. Relative IRIs
+    are resolved against `base`, and refused without one."""
 
     text: str
     default_graphs: tuple[str, ...] = ()
     named_graphs: tuple[str, ...] = ()
+    base: str = ""
     form: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,12 +50,12 @@ def solve(store: ox.Store, question: Question) -> ox.QuerySolutions | ox.QueryBo
     Raises:
         BadQuery: the text does not parse.
     """
-    dataset: dict[str, Any] = {}
+    how: dict[str, Any] = {"prefixes": PREFIXES, "base_iri": question.base or None}
     if question.default_graphs or question.named_graphs:
-        dataset["default_graph"] = [ox.NamedNode(iri) for iri in question.default_graphs]
-        dataset["named_graphs"] = [ox.NamedNode(iri) for iri in question.named_graphs]
+        how["default_graph"] = [ox.NamedNode(iri) for iri in question.default_graphs]
+        how["named_graphs"] = [ox.NamedNode(iri) for iri in question.named_graphs]
     try:
-        return store.query(with_escaped_dots(question.text), prefixes=PREFIXES, **dataset)
+        return store.query(with_escaped_dots(question.text), **how)
     except SyntaxError as error:
         raise BadQuery(f"The query does not parse: {error.msg}.") from None
     except ValueError as error:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from typing import Any, Protocol
 
+from kg import __version__
+from kg.conditions import WHATEVER, Expected
 from kg.content import Content
 from kg.engines import EndpointReader
-from kg.errors import Forbidden
+from kg.errors import Forbidden, NotAcceptable
 from kg.evaluation import Question
 from kg.formats import Format
 from kg.loading import Mode, Outcome
 from kg.operations import Using
+from kg.parsing import Document
 from kg.pool import Answer, Pool
 from kg.questions import Questions
 from kg.rates import Inquiry
@@ -38,12 +42,30 @@ class Graph(Protocol):
     async def stop(self) -> None: ...
     def version(self) -> int: ...
     def history(self) -> list[Record]: ...
+    def mark(self, version: int) -> str:
+        """A short word that tells a version from one of the same number in another store, or under another edition of
+        Parley; empty where versions are not told."""
+
     async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer: ...
     async def graph(self, iri: str, format: Format) -> Answer: ...
+    async def dataset(self, format: Format) -> Answer:
+        """Every graph but the entailments. Raises: NotAcceptable: the engine cannot tell it."""
+
     async def rate(self, inquiry: Inquiry) -> dict[str, Any]: ...
-    async def load(self, data: bytes, format: Format, graph: str, mode: Mode, *, dry_run: bool) -> Outcome: ...
-    async def remove(self, graph: str, *, dry_run: bool) -> Outcome: ...
-    async def update(self, text: str, using: Using, *, base: str, dry_run: bool) -> Outcome: ...
+    async def load(
+        self, documents: Sequence[Document], mode: Mode, *, dry_run: bool, expected: Expected
+    ) -> Outcome: ...
+    async def remove(self, graph: str, *, dry_run: bool, expected: Expected) -> Outcome: ...
+    async def update(
+        self,
+        text: str,
+        using: Using,
+        *,
+        base: str,
+        dry_run: bool,
+        within: str | None = None,
+        expected: Expected = WHATEVER,
+    ) -> Outcome: ...
 
 
 class EmbeddedGraph:
@@ -54,6 +76,7 @@ class EmbeddedGraph:
         self.token, self.bare = settings.token, versions.bare
         self.questions = Questions(None if versions.bare else content)
         self.refusal = "" if self.token else "Start it with a token in KG_TOKEN to allow writes."
+        self._marks: dict[int, str] = {0: "0"}
         self._pool = Pool(versions.home, workers=settings.workers, memory=settings.memory, deadline=settings.deadline)
 
     async def start(self) -> None:
@@ -68,6 +91,13 @@ class EmbeddedGraph:
     def history(self) -> list[Record]:
         return self._versions.records()
 
+    def mark(self, version: int) -> str:
+        if version not in self._marks:
+            record = self._versions.record(version)
+            digest = sha256(f"{__version__} {record.at} {record.message} {record.graphs}".encode())
+            self._marks[version] = digest.hexdigest()[:8]
+        return self._marks[version]
+
     async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer:
         request = {
             "job": "query",
@@ -75,34 +105,51 @@ class EmbeddedGraph:
             "format": format.name,
             "default_graphs": question.default_graphs,
             "named_graphs": question.named_graphs,
+            "base": question.base,
         }
         return await self._pool.read(request, deadline)
 
     async def graph(self, iri: str, format: Format) -> Answer:
         return await self._pool.read({"job": "graph", "graph": iri, "format": format.name})
 
+    async def dataset(self, format: Format) -> Answer:
+        return await self._pool.read({"job": "dataset", "format": format.name})
+
     async def rate(self, inquiry: Inquiry) -> dict[str, Any]:
         return await _json(await self._pool.read({"job": "rate", "inquiry": asdict(inquiry)}))
 
-    async def load(self, data: bytes, format: Format, graph: str, mode: Mode, *, dry_run: bool) -> Outcome:
-        target = graph or ("default graph" if format.kind == "graph" else "data set")
+    async def load(self, documents: Sequence[Document], mode: Mode, *, dry_run: bool, expected: Expected) -> Outcome:
+        first = documents[0]
+        target = first.graph or ("default graph" if first.claims_graph else "data set")
         request = {
             "job": "load",
-            "name": "the body",
-            "format": format.name,
-            "graph": graph,
+            "parts": [{"name": d.name, "format": d.format.name, "graph": d.graph} for d in documents],
             "mode": mode,
             "message": f"{'PUT' if mode == 'replace' else 'POST'} {target}",
             "dry_run": dry_run,
+            "expected": asdict(expected),
         }
-        return rebuild_outcome(await _json(await self._pool.write(request, data)))
+        bodies = [d.data for d in documents if isinstance(d.data, bytes)]
+        return rebuild_outcome(await _json(await self._pool.write(request, *bodies)))
 
-    async def remove(self, graph: str, *, dry_run: bool) -> Outcome:
-        request = {"job": "remove", "graphs": [graph], "dry_run": dry_run}
+    async def remove(self, graph: str, *, dry_run: bool, expected: Expected) -> Outcome:
+        request = {"job": "remove", "graphs": [graph], "dry_run": dry_run, "expected": asdict(expected)}
         return rebuild_outcome(await _json(await self._pool.write(request)))
 
-    async def update(self, text: str, using: Using, *, base: str, dry_run: bool) -> Outcome:
-        request = {"job": "update", "text": text, **asdict(using), "base": base, "dry_run": dry_run}
+    async def update(
+        self,
+        text: str,
+        using: Using,
+        *,
+        base: str,
+        dry_run: bool,
+        within: str | None = None,
+        expected: Expected = WHATEVER,
+    ) -> Outcome:
+        how = {"base": base, "within": within, "dry_run": dry_run, "expected": asdict(expected)}
+        if within is not None:
+            how["message"] = f"PATCH {within or 'default graph'}"
+        request = {"job": "update", "text": text, **asdict(using), **how}
         return rebuild_outcome(await _json(await self._pool.write(request)))
 
 
@@ -130,6 +177,9 @@ class EndpointGraph:
     def history(self) -> list[Record]:
         return []
 
+    def mark(self, version: int) -> str:
+        return ""
+
     async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer:
         body = await asyncio.to_thread(self._reader.answer, question, format)
         return Answer({"version": 0}, _once(body))
@@ -138,18 +188,30 @@ class EndpointGraph:
         pattern = f"GRAPH <{iri}> {{ ?s ?p ?o }}" if iri else "?s ?p ?o"
         return await self.query(Question(f"CONSTRUCT {{ ?s ?p ?o }} WHERE {{ {pattern} }}"), format)
 
+    async def dataset(self, format: Format) -> Answer:
+        raise NotAcceptable("This server reads another endpoint (KG_STORE).", "Ask for one graph at a time.")
+
     async def rate(self, inquiry: Inquiry) -> dict[str, Any]:
         from kg.rates import explain
 
         return await asyncio.to_thread(explain, self._reader, inquiry)
 
-    async def load(self, data: bytes, format: Format, graph: str, mode: Mode, *, dry_run: bool) -> Outcome:
+    async def load(self, documents: Sequence[Document], mode: Mode, *, dry_run: bool, expected: Expected) -> Outcome:
         raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
 
-    async def remove(self, graph: str, *, dry_run: bool) -> Outcome:
+    async def remove(self, graph: str, *, dry_run: bool, expected: Expected) -> Outcome:
         raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
 
-    async def update(self, text: str, using: Using, *, base: str, dry_run: bool) -> Outcome:
+    async def update(
+        self,
+        text: str,
+        using: Using,
+        *,
+        base: str,
+        dry_run: bool,
+        within: str | None = None,
+        expected: Expected = WHATEVER,
+    ) -> Outcome:
         raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from kg import formats
 from kg.errors import BadRequest, TooLarge, UnsupportedMedia
+from kg.formats import Format
 from kg.terms import expand
 
 #: Bytes that the body of a query or an update may have.
@@ -17,6 +21,10 @@ MAX_QUERY_BYTES = 4_000_000
 #: Tells zlib that the data have the head and the tail of gzip.
 _GZIP = 16 + zlib.MAX_WBITS
 _PACK_AGAIN = "Send it whole, as `gzip` makes it."
+
+
+#: Files that may come in one request.
+_MOST_FILES = 1000
 
 
 def wants_page(request: Request) -> bool:
@@ -136,6 +144,64 @@ async def read_protocol(request: Request, name: str, limit: int) -> dict[str, li
             f"Send application/x-www-form-urlencoded or application/sparql-{name}.",
         )
     return {key: [v for k, v in fields if k == key] for key in dict(fields)}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Facts in the body of a request: all of it, or one of its files. The name is for messages alone."""
+
+    name: str
+    format: Format
+    data: bytes
+
+
+async def read_facts(request: Request, limit: int) -> list[Part]:
+    """The body as RDF, or as a form with files in it, each with a type of its own or with the ending of its name.
+
+    Raises:
+        UnsupportedMedia: a type is not that of an RDF format.
+        BadRequest, TooLarge: the body cannot be read.
+    """
+    content_type = request.headers.get("content-type", "")
+    if content_type.split(";")[0].strip().lower() != "multipart/form-data":
+        form = formats.by_media(content_type)
+        if form is None:
+            raise _not_facts(content_type or "a body without Content-Type")
+        return [Part("the body", form, await read_body(request, limit))]
+    return await _files(request.headers, await read_body(request, limit))
+
+
+async def _files(headers: Headers, body: bytes) -> list[Part]:
+    async def once() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    try:
+        form = await MultiPartParser(headers, once(), max_files=_MOST_FILES, max_fields=0).parse()
+    except MultiPartException as error:
+        raise BadRequest(
+            f"The form cannot be read: {error.message.rstrip('.')}.",
+            f"Send each part as a file (up to {_MOST_FILES}), as `curl -F file=@facts.ttl` does.",
+        ) from None
+    try:
+        parts = [await _part(file) for file in form.values() if isinstance(file, UploadFile)]
+    finally:
+        await form.close()
+    if not parts:
+        raise BadRequest("The form holds no file.", "Send at least one, as `curl -F file=@facts.ttl` does.")
+    return parts
+
+
+async def _part(file: UploadFile) -> Part:
+    name = file.filename or "a file"
+    form = formats.by_media(file.content_type or "") or formats.by_ending(name)
+    if form is None:
+        raise _not_facts(f"the file {name} of type {file.content_type or 'unknown'}")
+    return Part(name, form, await file.read())
+
+
+def _not_facts(what: str) -> UnsupportedMedia:
+    offered = ", ".join(f.media[0] for f in (*formats.GRAPHS, *formats.DATASETS))
+    return UnsupportedMedia(f"Facts cannot be read from {what}.", f"Send one of: {offered}.")
 
 
 def read_form(body: bytes) -> list[tuple[str, str]]:

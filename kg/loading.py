@@ -12,6 +12,7 @@ import pyoxigraph as ox
 
 from kg.admission import Admission, vocabulary, writable
 from kg.changes import read
+from kg.conditions import WHATEVER, Expected
 from kg.content import Content
 from kg.draft import Draft
 from kg.errors import BadData, Conflict, NotFound, Refused
@@ -60,22 +61,27 @@ def load(
     mode: Mode = "replace",
     message: str = "",
     dry_run: bool = False,
+    expected: Expected = WHATEVER,
     progress: Progress = _silent,
 ) -> Outcome:
     """Put documents into their graphs: instead of what the graph held, or beside it.
 
-    A data set names its graphs itself, and only those are written.
+    A data set names its graphs itself, and only those are written. What is `expected` is that of the graph which all
+    documents are for, or of the store.
 
     Raises:
         BadData: a document does not parse, uses a term that the ontology does not have, or states facts in no graph.
         BadRequest: a document is for a graph that is not the user's to write.
+        PreconditionFailed: the graph is not as expected.
         Refused: the facts do not conform. The store is as before.
     """
     documents = _told_apart(documents, mode)
     incoming = _read(documents, None if versions.bare else Admission(vocabulary(content)), progress)
     if not versions.bare:
         _refuse_unsourced(documents, incoming)
+    targets = {d.graph if d.claims_graph else None for d in documents}
     with versions.writing() as draft:
+        expected.check(versions, draft, targets.pop() if len(targets) == 1 else None)
         new = _put(draft, documents, incoming, keep=mode == "merge")
         text = message or "Load " + ", ".join(d.name for d in documents)
         outcome = _finish(versions, draft, content, documents, text, dry_run, progress)
@@ -133,18 +139,22 @@ def remove(
     *,
     message: str = "",
     dry_run: bool = False,
+    expected: Expected = WHATEVER,
     progress: Progress = _silent,
 ) -> Outcome:
-    """Remove whole graphs, all of them or none.
+    """Remove whole graphs, all of them or none, if each is as expected.
 
     Raises:
         BadRequest: a graph is not the user's to write.
+        PreconditionFailed: a graph is not as expected.
         NotFound: there is no such graph.
         Refused: other facts rely on what a graph says. The store is as before.
     """
     for graph in graphs:
         writable(graph)
     with versions.writing() as draft:
+        for graph in graphs:
+            expected.check(versions, draft, graph)
         names = {graph: _graph_name(graph) for graph in graphs}
         held = {g for g, name in names.items() if any(draft.store.quads_for_pattern(None, None, None, name))}
         if missing := [f"<{g}>" for g in names if g and g not in held]:
@@ -165,26 +175,32 @@ def update(
     *,
     using: Using = EVERYTHING,
     base: str = "",
+    within: str | None = None,
     message: str = "",
     dry_run: bool = False,
+    expected: Expected = WHATEVER,
     progress: Progress = _silent,
 ) -> Outcome:
-    """Apply a SPARQL 1.1 update, all of its operations or none; see `apply_update`.
+    """Apply a SPARQL 1.1 update, all of its operations or none, to the store or `within` one graph; see `apply_update`.
 
     Raises:
         BadQuery: the text is refused by the guard, or does not parse.
-        BadRequest: it writes to a graph that is not the user's.
+        BadRequest: it writes to a graph that is not the user's, or not the one that it is kept to.
+        PreconditionFailed: the graph, or without one the store, is not as expected.
         BadData: it states an axiom, or uses a term that the ontology does not have.
         Refused: what would be does not conform. The store is as before.
     """
     progress("updating")
     with versions.writing() as draft:
-        apply_update(draft, text, bare=versions.bare, using=using, base=base)
+        expected.check(versions, draft, within)
+        there = within is None or any(draft.store.quads_for_pattern(None, None, None, _graph_name(within)))
+        apply_update(draft, text, bare=versions.bare, using=using, base=base, within=within)
         if not versions.bare:
             for _ in Admission(vocabulary(content)).admit((None, q) for q in sorted(draft.additions(), key=str)):
                 pass
         said = message or f"Update: {shorten(text, 80, placeholder=' …')}"
-        return _finish(versions, draft, content, (), said, dry_run, progress)
+        outcome = _finish(versions, draft, content, (), said, dry_run, progress)
+    return replace(outcome, created=(within,)) if within and outcome.record and not there else outcome
 
 
 def undo(

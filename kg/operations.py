@@ -80,8 +80,11 @@ class Manage:
         return {self.target, self.source} if self.source and self.verb == "MOVE" else {self.target}
 
 
-def read_operations(text: str, using: Using = EVERYTHING, base: str = "") -> list[Modify | Manage]:
-    """Read an update. Relative IRIs are resolved against `base`, and refused without one.
+def read_operations(
+    text: str, using: Using = EVERYTHING, base: str = "", within: ox.NamedNode | None = None
+) -> list[Modify | Manage]:
+    """Read an update. Relative IRIs are resolved against `base`, and refused without one. `within` is the graph that it
+    means by the default graph.
 
     Raises:
         BadQuery: the text is refused by the guard, or does not parse.
@@ -89,7 +92,7 @@ def read_operations(text: str, using: Using = EVERYTHING, base: str = "") -> lis
     """
     check_update(text)
     text = with_escaped_dots(text)
-    context = _Context(text, using, base)
+    context = _Context(text, using, base, within)
     try:
         return [operation for tokens in _cut(text) if (operation := _Reader(tokens, context).operation())]
     except SyntaxError:  # the engine takes more for a template than it does for data
@@ -135,6 +138,7 @@ class _Context:
     text: str
     using: Using
     base: str
+    within: ox.NamedNode | None
     prologue: str = ""
     labels: set[str] = field(default_factory=set)
 
@@ -243,8 +247,9 @@ class _Reader:
         context = self._context
         deleted = inserted = pattern = "{}"
         dataset: dict[str, list[ox.NamedNode]] = {}
-        within = self._graph() if verb == "WITH" else None
-        if within:
+        within = context.within
+        if verb == "WITH":
+            within = self._graph()
             verb = self._word("DELETE", "INSERT")
         if self._word("DATA"):
             if verb == "DELETE":
@@ -254,7 +259,7 @@ class _Reader:
                 context.own_labels(inserted)
         elif verb == "DELETE" and self._word("WHERE"):
             deleted = pattern = self._take("block")
-            dataset = self._dataset(None)
+            dataset = self._dataset(context.within)
         else:
             deleted = self._take("block") if verb == "DELETE" else "{}"
             inserted = self._take("block") if verb == "INSERT" or self._word("INSERT") else "{}"
@@ -292,7 +297,7 @@ class _Reader:
 
     def _target(self) -> Graph:
         if self._word("DEFAULT"):
-            return TOP
+            return self._context.within or TOP
         self._word("GRAPH")
         return self._graph()
 

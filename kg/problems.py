@@ -8,9 +8,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 
-from kg.errors import ParleyError, Refused
+from kg.conditions import NotModified
+from kg.errors import ParleyError, Refused, UnsupportedMedia
 from kg.incoming import wants_page
 from kg.replies import report_form, written
 
@@ -26,6 +27,7 @@ _HEADERS = {
 def install(app: FastAPI) -> None:
     """Have the application answer its errors this way."""
     app.exception_handler(ParleyError)(_on_parley_error)
+    app.exception_handler(NotModified)(_on_not_modified)
     app.exception_handler(HTTPException)(_on_http_exception)
     app.exception_handler(RequestValidationError)(_on_validation_error)
     app.exception_handler(Exception)(_on_fault)
@@ -46,7 +48,15 @@ async def _on_parley_error(request: Request, error: Exception) -> Response:
         form = report_form(request, request.query_params.get("format", ""))
         if form.name != "json":
             return Response(written(error.report, form), error.status, media_type=form.content_type)
-    return _answer(request, error.status, error.title, str(error), hint=error.hint, **error.details())
+    response = _answer(request, error.status, error.title, str(error), hint=error.hint, **error.details())
+    if isinstance(error, UnsupportedMedia):
+        response.headers.update(_taken(request))
+    return response
+
+
+async def _on_not_modified(_: Request, error: Exception) -> Response:
+    assert isinstance(error, NotModified)
+    return Response(status_code=304, headers={"ETag": error.tag})
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -55,6 +65,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_methods(request))
+        if request.method == "OPTIONS":  # no route has it, so that each is asked for its methods here
+            return Response(status_code=204, headers={**headers, **_taken(request)})
         hint = f"Use one of: {headers['Allow']}."
     response = _answer(request, error.status_code, str(error.detail), f"{error.detail}. {hint}".strip(), hint=hint)
     response.headers.update(headers)
@@ -62,10 +74,24 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """The methods of the path. The router names those of the first route with this path only."""
-    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    methods = {method for route in routes for method in getattr(route, "methods", None) or {"GET"}}
-    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+    """The methods of the path. The router names those of the first route with this path alone."""
+    methods = {method for route in _routes(request) for method in getattr(route, "methods", None) or {"GET"}}
+    return sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set()))
+
+
+def _taken(request: Request) -> dict[str, str]:
+    """The types of the bodies that the path takes, as its routes describe them, in the headers for it."""
+    taken = {}
+    for route in _routes(request):
+        described = getattr(route, "openapi_extra", None) or {}
+        types = ", ".join(described.get("requestBody", {}).get("content", {}))
+        for method in {"POST", "PATCH"} & set(getattr(route, "methods", None) or ()) if types else ():
+            taken[f"Accept-{method.capitalize()}"] = types
+    return taken
+
+
+def _routes(request: Request) -> list[BaseRoute]:
+    return [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from kg import formats
+from kg.conditions import tag_headers
 from kg.errors import NotFound
 from kg.evaluation import Question
 from kg.formats import Format
@@ -74,13 +76,15 @@ ReportForm = Annotated[Format, Depends(report_form)]
 DryRun = Annotated[bool, Depends(_dry_run)]
 
 
-def tell(outcome: Outcome, form: Format, *, dry_run: bool) -> Response:
+def tell(request: Request, outcome: Outcome, form: Format, *, dry_run: bool) -> Response:
     """What came of a write: 201 if it made a graph, else 200; the report in the form that is wanted."""
     commit, headers = outcome.record, {}
     if commit is not None:
         headers["Parley-Version"] = str(commit.version)
     if len(outcome.created) == 1:
-        headers["Location"] = f"/graphs?graph={quote(outcome.created[0], safe='')}"
+        (iri,) = outcome.created
+        here = iri.startswith(f"{request.base_url}graphs/")
+        headers["Location"] = iri if here else f"/graphs?graph={quote(iri, safe='')}"
     status = 201 if outcome.created else 200
     if form.name != "json":
         return Response(written(outcome.report, form), status, headers, form.content_type)
@@ -93,21 +97,30 @@ def tell(outcome: Outcome, form: Format, *, dry_run: bool) -> Response:
     return JSONResponse(body, status, headers)
 
 
+def tagged(response: Response, tag: Mapping[str, str]) -> Response:
+    """A page with the headers that tag it, unless it tells of a problem."""
+    if response.status_code == 200:
+        response.headers.update(tag)
+    return response
+
+
 def written(report: Report, form: Format) -> str:
     """A report as text or as SHACL's graph."""
     return report.turtle if form.name == "turtle" else f"{report.text() or 'The facts conform.'}\n"
 
 
-def stream(answer: Answer, form: Format) -> StreamingResponse:
-    headers = {"Parley-Version": str(answer.head["version"])}
+def stream(answer: Answer, form: Format, tag: Mapping[str, str] | None = None) -> StreamingResponse:
+    """An answer as it comes, with the headers that tag it."""
+    headers = {"Parley-Version": str(answer.head["version"]), **(tag or {})}
     return StreamingResponse(answer.chunks, media_type=form.content_type, headers=headers)
 
 
 async def whole_graph(request: Request, graph: Graph, iri: str, wanted: str) -> StreamingResponse:
-    """One graph ("" is the default graph). Raises: NotFound."""
+    """One graph ("" is the default graph). Raises: NotFound, NotModified."""
     form = choose(request, wanted, formats.GRAPHS)
     await require_graph(graph, iri)
-    return stream(await graph.graph(iri, form), form)
+    tag = tag_headers(request, graph, form.name)
+    return stream(await graph.graph(iri, form), form, tag)
 
 
 async def require_graph(graph: Graph, iri: str) -> None:

@@ -38,18 +38,23 @@ Term = ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple
 Row = Mapping[Slot, Term | None]
 
 
-def apply_update(draft: Draft, text: str, *, bare: bool, using: Using = EVERYTHING, base: str = "") -> None:
+def apply_update(
+    draft: Draft, text: str, *, bare: bool, using: Using = EVERYTHING, base: str = "", within: str | None = None
+) -> None:
     """Apply each operation of an update to what those before it left.
 
     `using` is the dataset that the request itself gives to the patterns; `base` resolves relative IRIs, which are
-    refused without one.
+    refused without one. `within` is the one graph (empty: the default graph) that the update may write to, and that it
+    means where it names none.
 
     Raises:
         BadQuery: the text is refused by the guard, or does not parse.
-        BadRequest: it writes to a graph that is not the user's, or an operation on graphs has nothing to work on.
+        BadRequest: it writes to a graph that is not the user's or not the one it is kept to, or an operation on graphs
+            has nothing to work on.
     """
-    operations = read_operations(text, using, base)
-    update = _Update(draft, text, bare, base)
+    only: Graph | None = None if within is None else ox.NamedNode(within) if within else TOP
+    operations = read_operations(text, using, base, only if isinstance(only, ox.NamedNode) else None)
+    update = _Update(draft, text, bare, base, only)
     for operation in operations:
         update.allow(operation.writes)
     for operation in operations:
@@ -62,13 +67,19 @@ def apply_update(draft: Draft, text: str, *, bare: bool, using: Using = EVERYTHI
 class _Update:
     """One update on its way into a draft."""
 
-    def __init__(self, draft: Draft, text: str, bare: bool, base: str) -> None:
-        self._draft, self._bare, self._base = draft, bare, base
+    def __init__(self, draft: Draft, text: str, bare: bool, base: str, only: Graph | None) -> None:
+        self._draft, self._bare, self._base, self._only = draft, bare, base, only
         # The same text on the same version gives the same IRIs; later it makes nodes of its own.
         self._nodes = Skolem(f"update of {draft.base}: {text}")
 
     def allow(self, graphs: Iterable[Target]) -> None:
-        """Refuse to write to graphs that are not the user's."""
+        """Refuse to write to graphs that are not the user's, or not the one that the update is kept to."""
+        graphs = set(graphs)
+        if self._only is not None and (other := graphs - {self._only}):
+            raise BadRequest(
+                f"The update also writes to {other.pop()}, and the request names {self._only}.",
+                "Keep it to that graph, which it means where it names none; POST /update may write to several.",
+            )
         if self._bare:
             return
         for graph in graphs:

@@ -90,6 +90,7 @@ class Worker:
         self._jobs: dict[str, Callable[[dict[str, Any], list[bytes]], None]] = {
             "query": self._query,
             "graph": self._graph,
+            "dataset": self._dataset,
             "rate": self._rate,
             "load": self._load,
             "files": self._files,
@@ -121,7 +122,8 @@ class Worker:
         return self._body
 
     def _query(self, request: dict[str, Any], _: list[bytes]) -> None:
-        question = Question(request["text"], tuple(request["default_graphs"]), tuple(request["named_graphs"]))
+        default, named = (tuple(request[kind]) for kind in ("default_graphs", "named_graphs"))
+        question = Question(request["text"], default, named, request["base"])
         form = formats.named(request["format"], question.answers_with)
         version, store = self._current.get()
         body = self._answer(version=version)
@@ -135,6 +137,15 @@ class Worker:
         body = self._answer(version=version)
         quads = store.quads_for_pattern(None, None, None, graph)
         write_graph((quad.triple for quad in quads), form, cast("IO[bytes]", body))
+        body.end()
+
+    def _dataset(self, request: dict[str, Any], _: list[bytes]) -> None:
+        from kg.exporting import export
+
+        version, store = self._current.get()
+        body = self._answer(version=version)
+        form = formats.named(request["format"], formats.DATASETS)
+        export(store, None, form, cast("IO[bytes]", body), bare=self._versions.bare)
         body.end()
 
     def _rate(self, request: dict[str, Any], _: list[bytes]) -> None:
@@ -151,9 +162,12 @@ class Worker:
         from kg.loading import load
         from kg.parsing import Document
 
-        form = formats.named(request["format"], (*formats.GRAPHS, *formats.DATASETS))
-        document = Document(request["name"], data[0], form, request["graph"])
-        self._commit(load, request, [document], mode=request["mode"])
+        among = (*formats.GRAPHS, *formats.DATASETS)
+        documents = [
+            Document(part["name"], body, formats.named(part["format"], among), part["graph"])
+            for part, body in zip(request["parts"], data, strict=True)
+        ]
+        self._commit(load, request, documents, mode=request["mode"])
 
     def _files(self, request: dict[str, Any], _: list[bytes]) -> None:
         """Load the files that the command line names."""
@@ -173,10 +187,12 @@ class Worker:
         from kg.operations import Using
 
         using = Using(tuple(request.get("default_graphs", ())), tuple(request.get("named_graphs", ())))
-        self._commit(update, request, request["text"], using=using, base=request.get("base", ""))
+        how = {"base": request.get("base", ""), "within": request.get("within")}
+        self._commit(update, request, request["text"], using=using, **how)
 
     def _commit(self, write: Callable[..., Outcome], request: dict[str, Any], what: object, **how: object) -> None:
         """Have one of `kg.loading` write, as the request wants it done, and answer with the outcome."""
+        from kg.conditions import Expected
         from kg.content import Content
 
         outcome = write(
@@ -185,6 +201,7 @@ class Worker:
             Content.shipped(),
             message=request.get("message", ""),
             dry_run=request["dry_run"],
+            expected=Expected(**request.get("expected", {})),
             progress=self._progress,
             **how,
         )

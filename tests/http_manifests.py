@@ -1,4 +1,4 @@
-"""Reads the W3C's test manifests that tell requests and expected answers as RDF (the HTTP vocabulary, Content in RDF)."""
+"""Reads the W3C's manifests of tests that tell requests and the answers expected as RDF (HTTP in RDF)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Expected(Said):
-    """An answer: names such as `Created` or `StatusCode2xx`, a boolean, a kind, and the word that stands for Location."""
+    """An answer: statuses such as `Created` or `StatusCode2xx`, boolean, kind, and a word that stands for Location."""
 
     statuses: frozenset[str]
     truth: bool | None

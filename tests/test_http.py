@@ -202,7 +202,7 @@ class TestErrors:
             ("GET", "/id/nothing", 404),
             ("GET", "/source/nothing", 404),
             ("GET", "/graphs?graph=urn:none", 404),
-            ("GET", "/sparql", 400),
+            ("GET", "/sparql?update=CLEAR+ALL", 400),
             ("GET", "/rate", 400),
             ("GET", "/sparql?query=ASK+{}&timeout=never", 400),
             ("GET", "/questions/rounds?format=pdf", 400),
@@ -210,7 +210,12 @@ class TestErrors:
             ("PUT", "/sparql", 405),
             ("DELETE", "/questions", 405),
             ("POST", "/health", 405),
-            ("PATCH", "/graphs", 405),
+            ("PATCH", "/graphs", 401),
+            ("PATCH", "/ontology", 405),
+            ("TRACE", "/graphs", 405),
+            ("PROPFIND", "/graphs", 405),
+            ("PUT", "/graphs/person/1", 401),
+            ("GET", "/graphs/person/1", 404),
             ("PUT", "/graphs", 401),
         ],
     )
@@ -223,8 +228,8 @@ class TestErrors:
         assert problem["detail"]
 
     def test_405_names_every_method_of_the_path(self, client: httpx.Client) -> None:
-        assert client.delete("/sparql").headers["allow"] == "GET, HEAD, POST"
-        assert client.patch("/graphs").headers["allow"] == "DELETE, GET, HEAD, POST, PUT"
+        assert client.delete("/sparql").headers["allow"] == "GET, HEAD, OPTIONS, POST"
+        assert client.request("TRACE", "/graphs").headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
     def test_a_browser_gets_a_page(self, client: httpx.Client) -> None:
         answer = client.get("/questions/nothing", headers=PAGE)
@@ -329,6 +334,7 @@ class TestDescription:
             "/sparql",
             "/update",
             "/graphs",
+            "/graphs/{path}",
             "/questions",
             "/questions/{name}",
             "/rate",
@@ -345,13 +351,16 @@ class TestDescription:
 
     def test_graphs_are_named_by_the_parameter_of_the_protocol(self, client: httpx.Client) -> None:
         graphs = client.get("/openapi.json").json()["paths"]["/graphs"]
-        assert set(graphs) == {"get", "put", "post", "delete"}
+        assert set(graphs) == {"get", "put", "post", "patch", "delete"}
         assert all("graph" in {p["name"] for p in operation["parameters"]} for operation in graphs.values())
 
     def test_writes_need_the_bearer_token(self, client: httpx.Client) -> None:
         paths = client.get("/openapi.json").json()["paths"]
         secured = {(m, path) for path, methods in paths.items() for m, op in methods.items() if op.get("security")}
-        assert secured == {("put", "/graphs"), ("post", "/graphs"), ("delete", "/graphs"), ("post", "/update")}
+        graphs = {
+            (m, p) for m in ("put", "post", "patch", "delete") for p in ("/graphs", "/graphs/{path}", "/source/{path}")
+        }
+        assert secured == {*graphs, ("post", "/update")}
 
     @pytest.mark.parametrize("path", ["/docs", "/", "/questions", "/id/country/JP"])
     def test_pages_load_nothing_from_elsewhere(self, client: httpx.Client, path: str) -> None:

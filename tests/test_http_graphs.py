@@ -214,7 +214,7 @@ class TestRefusals:
         problem = put(client, person("Desk One") + "<urn:x> <urn:y> .\n").json()
         assert (problem["status"], problem["file"], problem["line"]) == (400, "the body", 3)
 
-    @pytest.mark.parametrize("media", ["text/csv", "multipart/form-data; boundary=x", "nonsense", "application/trig"])
+    @pytest.mark.parametrize("media", ["text/csv", "multipart/mixed; boundary=x", "nonsense", "application/trig"])
     def test_a_body_that_is_no_graph_is_415(self, client: httpx.Client, media: str) -> None:
         answer = put(client, person("Desk One"), **{"Content-Type": media})
         assert answer.status_code == 415

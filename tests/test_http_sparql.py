@@ -232,7 +232,7 @@ class TestRefusals:
         assert word in document["detail"]
 
     def test_no_query(self, client: httpx.Client) -> None:
-        self.refused(client.get("/sparql"), 400, "exactly one")
+        self.refused(client.get("/sparql", params={"default-graph-uri": "urn:g"}), 400, "exactly one")
 
     def test_two_queries(self, client: httpx.Client) -> None:
         self.refused(client.get("/sparql", params={"query": [COUNTRY, COUNTRY]}), 400, "2 queries")
