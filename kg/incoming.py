@@ -25,6 +25,8 @@ _PACK_AGAIN = "Send it whole, as `gzip` makes it."
 
 #: Files that may come in one request.
 _MOST_FILES = 1000
+#: Bytes of a form that are taken apart at a time.
+_PIECE = 1 << 20
 
 
 def wants_page(request: Request) -> bool:
@@ -172,11 +174,12 @@ async def read_facts(request: Request, limit: int) -> list[Part]:
 
 
 async def _files(headers: Headers, body: bytes) -> list[Part]:
-    async def once() -> AsyncGenerator[bytes, None]:
-        yield body
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        for start in range(0, len(body), _PIECE):  # other requests are served in between
+            yield body[start : start + _PIECE]
 
     try:
-        form = await MultiPartParser(headers, once(), max_files=_MOST_FILES, max_fields=0).parse()
+        form = await MultiPartParser(headers, pieces(), max_files=_MOST_FILES, max_fields=0).parse()
     except MultiPartException as error:
         raise BadRequest(
             f"The form cannot be read: {error.message.rstrip('.')}.",

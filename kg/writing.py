@@ -122,7 +122,7 @@ def _update_route(app: FastAPI) -> None:
         tags=["SPARQL"],
         summary="Change facts by SPARQL Update, if what comes of it conforms (SPARQL 1.1 Protocol)",
         openapi_extra={"requestBody": _UPDATE_BODY},
-        responses=_TAKEN,
+        responses={**_TAKEN, **_UNMET},
     )
     async def update(request: Request, graph: Writer, form: ReportForm) -> Response:
         given = await read_protocol(request, "update", MAX_QUERY_BYTES)
@@ -135,7 +135,8 @@ def _update_route(app: FastAPI) -> None:
         dry_run = read_flag("dry-run", given.get("dry-run", []))
         # A source must not get names that depend on where a server happens to run.
         base = str(request.url.replace(query="")) if graph.bare else ""
-        outcome = await graph.update(texts[0], Using(default, named), base=base, dry_run=dry_run)
+        how: dict[str, Any] = {"base": base, "dry_run": dry_run, "expected": read_expected(request, graph)}
+        outcome = await graph.update(texts[0], Using(default, named), **how)
         return tell(request, outcome, form, dry_run=dry_run)
 
 
@@ -195,7 +196,8 @@ async def _patch(request: Request, graph: Writer, form: ReportForm, dry_run: Dry
             f"A graph cannot be changed by {media or 'a body without Content-Type'}.", "Send application/sparql-update."
         )
     text = read_text(await read_body(request, MAX_QUERY_BYTES))
-    how: dict[str, Any] = {"base": iri, "within": iri, "dry_run": dry_run, "expected": expected}
+    base = iri or str(request.url.replace(query=""))
+    how: dict[str, Any] = {"base": base, "within": iri, "dry_run": dry_run, "expected": expected}
     return tell(request, await graph.update(text, EVERYTHING, **how), form, dry_run=dry_run)
 
 

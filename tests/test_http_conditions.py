@@ -175,6 +175,13 @@ class TestWriting:
         held = tag(bare, "/graphs")
         assert bare.put("/graphs", content=body, headers={**headers, "If-Match": held}).status_code == 201
 
+    def test_so_does_an_update(self, bare: httpx.Client) -> None:
+        held = tag(bare, "/graphs")
+        for status in (200, 412):
+            text = f"INSERT DATA {{ <urn:x> <urn:is> {status} }}"
+            answer = bare.post("/update", content=text, headers={**UPDATE, "If-Match": held})
+            assert answer.status_code == status
+
     def test_no_update_is_lost_among_many_writers(self, bare: httpx.Client) -> None:
         def count_up(_: int) -> int:
             """Read the number and write the next one, until nobody came between."""
