@@ -5,21 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
 
 from kg import formats
-from kg.conditions import Expected
+from kg.conditions import Expected, NotModified, read_expected, tag_headers
 from kg.content import Content
-from kg.errors import PreconditionFailed
+from kg.errors import BadRequest, PreconditionFailed
 from kg.graph import EmbeddedGraph
 from kg.loading import load, remove, update
 from kg.parsing import Document
 from kg.settings import Settings
 from kg.store import Versions
-from tests.server import AUTHORIZED, Server
+from tests.server import AUTHORIZED, Server, served
 
 TURTLE, UPDATE = ({"Content-Type": media, **AUTHORIZED} for media in ("text/turtle", "application/sparql-update"))
 PAGE = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
@@ -104,6 +108,12 @@ class TestReading:
 
     def test_health_is_not_kept(self, client: httpx.Client) -> None:
         assert client.get("/health").headers["cache-control"] == "no-store"
+
+    def test_a_description_without_its_counts_has_no_tag(self, tmp_path: Path) -> None:
+        """The same version is described otherwise once it could be counted."""
+        with served(tmp_path / "home", "--bare", KG_DEADLINE="0.00001") as server, server.client() as client:
+            answer = client.get("/.well-known/void")
+            assert (answer.status_code, "etag" in answer.headers) == (200, False)
 
     def test_two_stores_do_not_share_a_tag(self, tmp_path: Path) -> None:
         marks = set()
@@ -222,3 +232,31 @@ class TestUnderTheLock:
                 write()
         assert versions.current() == 2
         assert load(versions, [document("urn:g")], content, expected=Expected(since=(2,), exists=True)).record
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedGraph:
+    home = tmp_path_factory.mktemp("conditions") / "home"
+    return EmbeddedGraph(Versions.create(home, bare=True), Content.shipped(), Settings(home=home))
+
+
+class TestAnyHeader:
+    """Whatever a client sends as a condition, it is one, or is refused in words."""
+
+    @given(match=st.text(), none_match=st.text())
+    def test_of_a_write(self, empty: EmbeddedGraph, match: str, none_match: str) -> None:
+        with suppress(BadRequest):
+            expected = read_expected(asked({"if-match": match, "if-none-match": none_match}), empty)
+            assert expected.since is None or set(expected.since) <= {0}
+
+    @given(st.text(alphabet='W/"0123-turtle, *'))
+    def test_of_a_reader(self, empty: EmbeddedGraph, given: str) -> None:
+        try:
+            assert tag_headers(asked({"if-none-match": given}), empty, "turtle") == {"ETag": '"0-0-turtle"'}
+        except NotModified:
+            assert given.strip() == "*" or '"0-0-turtle"' in given
+
+
+def asked(headers: dict[str, str]) -> Request:
+    raw = [(name.encode(), value.encode("utf-8", "surrogatepass")) for name, value in headers.items()]
+    return Request({"type": "http", "headers": raw})

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import httpx
 import pyoxigraph as ox
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
 
+from kg.errors import BadRequest, UnsupportedMedia
+from kg.incoming import read_facts
 from kg.terms import DERIVED_GRAPHS, PREFIXES, SOURCE
 from tests.server import AUTHORIZED, Server, kg
 
@@ -170,6 +176,32 @@ class TestForms:
         files = {"a": ("../../etc/passwd.ttl", "<urn:a> <urn:p> 1 .")}
         assert bare.post("/graphs/g", files=files, headers=AUTHORIZED).status_code == 201
         assert objects(bare, "/graphs/g") == {"1"}
+
+
+class TestAnyForm:
+    """Whatever stands in a form, it is files that are RDF, or is refused in words."""
+
+    PIECES = st.sampled_from(
+        [
+            b"--x", b"--x--", b"\r\n", b"\r\n\r\n", b"Content-Disposition: form-data", b'; name="a"', b"; name=",
+            b'; filename="a.ttl"', b"; filename=a.nq", b"Content-Type: text/turtle", b"Content-Type: ", b"<urn:a>",
+            b"\xff",
+        ]
+    )  # fmt: skip
+
+    @given(st.lists(PIECES | st.binary(max_size=8), max_size=20).map(b"".join))
+    def test_is_read_or_refused(self, body: bytes) -> None:
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": body}
+
+        headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+        request = Request({"type": "http", "headers": headers}, receive)
+        try:
+            parts = asyncio.run(read_facts(request, 10_000))
+        except (BadRequest, UnsupportedMedia) as error:
+            assert error.hint
+        else:
+            assert all(part.data in body for part in parts)
 
 
 class TestPatch:
