@@ -35,8 +35,8 @@ class NotModified(Exception):
 def tag_headers(request: Request, graph: Graph, name: str) -> dict[str, str]:
     """The headers that tag the answer to a reading request, made from the current version in the format `name`.
 
-    To be asked before the answer is made: if a commit comes between, the answer is newer than its tag, which is safe.
-    There are none where versions are not told.
+    To be asked before the answer is made: if a commit comes between, the answer is newer than its tag, and the client
+    will ask for it again. There are none where versions are not told.
 
     Raises:
         NotModified: the request says that the client has this answer.

@@ -110,8 +110,11 @@ def written(report: Report, form: Format) -> str:
 
 
 def stream(answer: Answer, form: Format, tag: Mapping[str, str] | None = None) -> StreamingResponse:
-    """An answer as it comes, with the headers that tag it."""
-    headers = {"Parley-Version": str(answer.head["version"]), **(tag or {})}
+    """An answer as it comes, with the headers that tag it, if it is of the version that they were made for."""
+    version = answer.head["version"]
+    headers = {"Parley-Version": str(version)}
+    if tag and tag["ETag"].startswith(f'"{version}-'):
+        headers |= tag
     return StreamingResponse(answer.chunks, media_type=form.content_type, headers=headers)
 
 

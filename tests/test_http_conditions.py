@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +21,8 @@ from kg.errors import BadRequest, PreconditionFailed
 from kg.graph import EmbeddedGraph
 from kg.loading import load, remove, update
 from kg.parsing import Document
+from kg.pool import Answer
+from kg.replies import stream
 from kg.settings import Settings
 from kg.store import Versions
 from tests.server import AUTHORIZED, Server, served
@@ -114,6 +116,14 @@ class TestReading:
         with served(tmp_path / "home", "--bare", KG_DEADLINE="0.00001") as server, server.client() as client:
             answer = client.get("/.well-known/void")
             assert (answer.status_code, "etag" in answer.headers) == (200, False)
+
+    @pytest.mark.parametrize(("version", "tags"), [(2, ['"2-x-turtle"']), (1, []), (22, [])])
+    def test_an_answer_of_another_version_has_no_tag(self, version: int, tags: list[str]) -> None:
+        async def nothing() -> AsyncIterator[bytes]:
+            yield b""
+
+        answer = stream(Answer({"version": version}, nothing()), formats.GRAPHS[0], {"ETag": '"2-x-turtle"'})
+        assert answer.headers.getlist("etag") == tags
 
     def test_two_stores_do_not_share_a_tag(self, tmp_path: Path) -> None:
         marks = set()
