@@ -34,9 +34,13 @@ class Question:
     named_graphs: tuple[str, ...] = ()
     base: str = ""
     form: str = field(init=False)
+    #: Whether the same question may have another answer on the same facts.
+    volatile: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "form", check_query(self.text))
+        checked = check_query(self.text)
+        object.__setattr__(self, "form", checked.form)
+        object.__setattr__(self, "volatile", checked.volatile)
 
     @property
     def answers_with(self) -> tuple[Format, ...]:

@@ -12,6 +12,7 @@ operand in parentheses may be the beginning of `a<b`, with a string or a comment
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import Final
 
 from kg.errors import BadQuery
@@ -51,22 +52,35 @@ _REACHING_OUT: Final = {
     "SERVICE": "SERVICE calls other servers, which is not allowed here. Ask each endpoint on its own.",
     "LOAD": "LOAD fetches documents, which is not allowed here. Load a file with `kg load` or PUT /graphs.",
 }
+#: Functions whose values differ from one evaluation to the next.
+_VOLATILE: Final = ("NOW", "RAND", "UUID", "BNODE")
 
 
-def check_query(text: str) -> str:
-    """Return the query form (SELECT, ASK, CONSTRUCT or DESCRIBE) of a text that may be evaluated.
+@dataclass(frozen=True)
+class Checked:
+    """What is known of a query that may be evaluated."""
+
+    #: SELECT, ASK, CONSTRUCT or DESCRIBE.
+    form: str
+    #: Whether the same text may have another answer on the same facts: it calls NOW(), RAND() or the like.
+    volatile: bool
+
+
+def check_query(text: str) -> Checked:
+    """Let a query through that may be evaluated.
 
     Raises:
         BadQuery: the text is too large or too deep, reaches out of the store, or is no query.
     """
-    form = _form(text)
+    words = _words(text)
+    form = _form(words)
     if form in _UPDATE_FORMS:
         raise BadQuery(
             f"This is an update ({form}), not a query.", "A query begins with SELECT, ASK, CONSTRUCT or DESCRIBE."
         )
     if not form:
         raise BadQuery("This is no SPARQL query.", "It needs SELECT, ASK, CONSTRUCT or DESCRIBE.")
-    return form
+    return Checked(form, words.volatile)
 
 
 def check_update(text: str) -> None:
@@ -75,7 +89,7 @@ def check_update(text: str) -> None:
     Raises:
         BadQuery: the text is too large or too deep, reaches out of the store, or is no update.
     """
-    form = _form(text)
+    form = _form(_words(text))
     if form in _QUERY_FORMS:
         raise BadQuery(f"This is a query ({form}), not an update.", f"An update begins with {UPDATE_WORDS}.")
     if not form:
@@ -99,13 +113,21 @@ def _escape_dots(match: re.Match[str]) -> str:
     return f"{prefix}:{_DOT.sub(_ESCAPED_DOT, inner)}{local[len(inner) :]}"
 
 
-def _form(text: str) -> str:
-    """The first word of the text that makes it a query or an update, empty if there is none."""
-    return next((word for word in _words(text) if word in _QUERY_FORMS or word in _UPDATE_FORMS), "")
+@dataclass
+class _Words:
+    """The reserved words of a text, upper case, and what else is known from them."""
+
+    reserved: list[str] = field(default_factory=list)
+    volatile: bool = False
 
 
-def _words(text: str) -> list[str]:
-    """Check the text as written and with its codepoint escapes decoded; return its reserved words, upper case.
+def _form(words: _Words) -> str:
+    """The first word that makes a text a query or an update, empty if there is none."""
+    return next((word for word in words.reserved if word in _QUERY_FORMS or word in _UPDATE_FORMS), "")
+
+
+def _words(text: str) -> _Words:
+    """Check the text as written and with its codepoint escapes decoded; return its words.
 
     Engines differ in whether `\\u0053ERVICE` is the word SERVICE, so neither reading may hold a forbidden one.
     """
@@ -113,7 +135,7 @@ def _words(text: str) -> list[str]:
         raise BadQuery(f"The text has {len(text):,} characters.", f"Keep it under {MAX_LENGTH:,}.")
     words = _scan(text)
     if "\\u" in text or "\\U" in text:
-        _scan(_ESCAPE.sub(_decode, text))
+        words.volatile |= _scan(_ESCAPE.sub(_decode, text)).volatile
     return words
 
 
@@ -122,8 +144,8 @@ def _decode(match: re.Match[str]) -> str:
     return chr(code) if code < 0x110000 else "\ufffd"
 
 
-def _scan(text: str) -> list[str]:
-    words: list[str] = []
+def _scan(text: str) -> _Words:
+    words = _Words()
     nesting: list[str] = []
     tokens, previous = 0, ""
     for match in TERMINAL.finditer(text):
@@ -136,9 +158,11 @@ def _scan(text: str) -> list[str]:
                 f"The text has more than {MAX_TOKENS:,} tokens.", "Split it, or load the values from a file."
             )
         if kind == "word":
-            words.append(terminal.upper())
+            words.reserved.append(terminal.upper())
         if kind in ("word", "number") or (kind == "name" and terminal.count(".") > 1):
             _refuse_reaching_out(terminal)  # a name of several dots may end before the last, see with_escaped_dots
+            # A word may be glued to the one before, as in FILTERNOW(). To take too many for volatile does no harm.
+            words.volatile |= any(name in terminal.upper() for name in _VOLATILE)
         elif kind == "iri" and nesting[-1:] == ["("] and previous not in _BEFORE_OPERAND:
             if _AMBIGUOUS.match(terminal):
                 raise BadQuery(

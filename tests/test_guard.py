@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kg.errors import BadQuery
-from kg.evaluation import in_deep_thread
+from kg.evaluation import Question, in_deep_thread
 from kg.guard import MAX_DEPTH, MAX_LENGTH, MAX_TOKENS, check_query, check_update, with_escaped_dots
 
 #: A server that nobody listens at. An engine that evaluates a SERVICE pattern fails at it at once.
@@ -46,7 +46,7 @@ def reaches_out(text: str) -> bool:
     ],
 )
 def test_form_is_that_of_the_first_query_keyword(text: str, form: str) -> None:
-    assert check_query(text) == form
+    assert check_query(text).form == form
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,36 @@ def test_update_is_let_through_as_one(text: str) -> None:
 def test_text_that_is_no_update_to_be_taken_is_refused(text: str, reason: str) -> None:
     with pytest.raises(BadQuery, match=reason):
         check_update(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT (NOW() AS ?now) {}",
+        "SELECT * { BIND(rand() AS ?x) }",
+        "SELECT * { FILTERRAND() }",
+        "SELECT * { ?s ?p ?o } ORDER BYNOW()",
+        "SELECT (UUID() AS ?x) (STRUUID() AS ?y) {}",
+        "SELECT (struuid(# comment\n) AS ?y) {}",
+        "SELECT * { BIND(BNODE() AS ?x) }",
+        "SELECT * { FILTER(?o<?p && 1<RAND()) }",
+        "SELECT * { FILTER(N\\u004FW() > ?o) }",
+    ],
+)
+def test_function_that_may_answer_otherwise_each_time_makes_a_query_volatile(text: str) -> None:
+    assert Question(text).volatile
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT * { ?s ?p 'NOW()', \"RAND()\", '''UUID()''' } # BNODE()",
+        "PREFIX now: <urn:now#> SELECT ?RAND { ?RAND now:UUID <urn:BNODE()> }",
+        "SELECT (STR(?o) AS ?x) { ?s ?p ?o FILTER(ABS(?o) > 1) }",
+    ],
+)
+def test_query_whose_answer_follows_from_the_facts_is_not_volatile(text: str) -> None:
+    assert not Question(text).volatile
 
 
 @pytest.mark.parametrize("text", ["", "   ", "# SELECT * { ?s ?p ?o }", "PREFIX a: <urn:a>", "hello", "'SELECT'"])
@@ -179,7 +209,7 @@ def test_comparison_that_looks_like_an_iri_is_refused(text: str) -> None:
     ],
 )
 def test_clear_comparison_or_iri_is_let_through(text: str) -> None:
-    assert check_query(text) == "SELECT"
+    assert check_query(text).form == "SELECT"
     ox.Store().query(text, base_iri="urn:base")
 
 
@@ -201,7 +231,7 @@ def test_clear_comparison_or_iri_is_let_through(text: str) -> None:
     ],
 )
 def test_word_that_is_no_keyword_is_let_through(text: str) -> None:
-    assert check_query(text) == "SELECT"
+    assert check_query(text).form == "SELECT"
     assert not reaches_out(text)
 
 
@@ -265,7 +295,7 @@ PROLOGUE = "PREFIX p: <urn:p#> PREFIX : <urn:SERVICE#> "
 @given(parts=bodies)
 def test_query_without_a_call_is_let_through(parts: list[str]) -> None:
     text = PROLOGUE + "SELECT * { " + "".join(parts) + "}"
-    assert check_query(text) == "SELECT"
+    assert check_query(text).form == "SELECT"
     assert not reaches_out(text)
 
 
@@ -315,7 +345,7 @@ def nested(depth: int) -> str:
 
 
 def test_nesting_is_bounded() -> None:
-    assert check_query(nested(MAX_DEPTH)) == "SELECT"
+    assert check_query(nested(MAX_DEPTH)).form == "SELECT"
     with pytest.raises(BadQuery, match=f"nests deeper than {MAX_DEPTH} levels. Flatten"):
         check_query(nested(MAX_DEPTH + 1))
 
@@ -327,7 +357,7 @@ def test_nesting_of_every_bracket_counts(pair: str) -> None:
 
 
 def test_brackets_in_strings_and_iris_do_not_count() -> None:
-    assert check_query("SELECT * { ?s <urn:(((> '" + "{" * 2 * MAX_DEPTH + "' }") == "SELECT"
+    assert check_query("SELECT * { ?s <urn:(((> '" + "{" * 2 * MAX_DEPTH + "' }").form == "SELECT"
 
 
 def test_number_of_tokens_is_bounded() -> None:
