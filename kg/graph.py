@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from typing import Any, Protocol
 
 from kg import __version__
+from kg.cache import Cache
 from kg.conditions import WHATEVER, Expected
 from kg.content import Content
 from kg.engines import EndpointReader
@@ -77,6 +78,7 @@ class EmbeddedGraph:
         self.questions = Questions(None if versions.bare else content)
         self.refusal = "" if self.token else "Start it with a token in KG_TOKEN to allow writes."
         self._marks: dict[int, str] = {0: "0"}
+        self.cache = Cache(settings.cache << 20)
         self._pool = Pool(versions.home, workers=settings.workers, memory=settings.memory, deadline=settings.deadline)
 
     async def start(self) -> None:
@@ -99,6 +101,12 @@ class EmbeddedGraph:
         return self._marks[version]
 
     async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer:
+        key, size = (question, format.name), len(question.text)
+        if not question.volatile:
+            version = self._versions.current()
+            found = self.cache.get(version, key)
+            if found is not None:
+                return Answer({"version": version}, found)
         request = {
             "job": "query",
             "text": question.text,
@@ -107,7 +115,14 @@ class EmbeddedGraph:
             "named_graphs": question.named_graphs,
             "base": question.base,
         }
-        return await self._pool.read(request, deadline)
+        answer = await self._pool.read(request, deadline)
+        if question.volatile:
+            return answer
+        version = answer.head["version"]
+        if isinstance(answer.body, bytes):
+            self.cache.put(version, key, answer.body, size)
+            return answer
+        return Answer(answer.head, self.cache.keeping(answer.body, version, key, size))
 
     async def graph(self, iri: str, format: Format) -> Answer:
         return await self._pool.read({"job": "graph", "graph": iri, "format": format.name})
@@ -182,7 +197,7 @@ class EndpointGraph:
 
     async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer:
         body = await asyncio.to_thread(self._reader.answer, question, format)
-        return Answer({"version": 0}, _once(body))
+        return Answer({"version": 0}, body)
 
     async def graph(self, iri: str, format: Format) -> Answer:
         pattern = f"GRAPH <{iri}> {{ ?s ?p ?o }}" if iri else "?s ?p ?o"
@@ -218,7 +233,3 @@ class EndpointGraph:
 async def _json(answer: Answer) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(await answer.read())
     return body
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body

@@ -23,13 +23,15 @@ _PIECE = 1 << 20
 
 @dataclass
 class Answer:
-    """The head of an answer and its body in chunks, to be read to the end or dropped with `aclose`."""
+    """The head of an answer and its body: whole, or in chunks to be read to the end or dropped with `aclose`."""
 
     head: dict[str, Any]
-    chunks: AsyncIterator[bytes]
+    body: bytes | AsyncIterator[bytes]
 
     async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks])
+        if isinstance(self.body, bytes):
+            return self.body
+        return b"".join([chunk async for chunk in self.body])
 
 
 class _Process:
@@ -129,16 +131,21 @@ class Pool:
                 await process.start()
             async with asyncio.timeout_at(end):
                 head = await process.ask(request, documents)
+                body = await process.receive() if "whole" in head or "error" in head else None
+                if "whole" in head:
+                    await process.receive()  # the empty message
         except BaseException as error:
             await self._replace(queue, process)
             raise _stopped(error, limit) from None
-        chunks = self._chunks(queue, process, end, limit)
-        # Once begun, the generator gives the process back even if the answer is dropped unread.
-        await anext(chunks)
+        if body is None:
+            chunks = self._chunks(queue, process, end, limit)
+            # Once begun, the generator gives the process back even if the answer is dropped unread.
+            await anext(chunks)
+            return Answer(head, chunks)
+        queue.put_nowait(process)
         if "error" in head:
-            await anext(chunks, b"")
             raise rebuild(head)
-        return Answer(head, chunks)
+        return Answer(head, body)
 
     async def _chunks(
         self, queue: asyncio.Queue[_Process], process: _Process, end: float, limit: float

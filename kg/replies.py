@@ -109,16 +109,18 @@ def written(report: Report, form: Format) -> str:
     return report.turtle if form.name == "turtle" else f"{report.text() or 'The facts conform.'}\n"
 
 
-def stream(answer: Answer, form: Format, tag: Mapping[str, str] | None = None) -> StreamingResponse:
+def stream(answer: Answer, form: Format, tag: Mapping[str, str] | None = None) -> Response:
     """An answer as it comes, with the headers that tag it, if it is of the version that they were made for."""
     version = answer.head["version"]
     headers = {"Parley-Version": str(version)}
     if tag and tag["ETag"].startswith(f'"{version}-'):
         headers |= tag
-    return StreamingResponse(answer.chunks, media_type=form.content_type, headers=headers)
+    if isinstance(answer.body, bytes):
+        return Response(answer.body, media_type=form.content_type, headers=headers)
+    return StreamingResponse(answer.body, media_type=form.content_type, headers=headers)
 
 
-async def whole_graph(request: Request, graph: Graph, iri: str, wanted: str) -> StreamingResponse:
+async def whole_graph(request: Request, graph: Graph, iri: str, wanted: str) -> Response:
     """One graph ("" is the default graph). Raises: NotFound, NotModified."""
     form = choose(request, wanted, formats.GRAPHS)
     await require_graph(graph, iri)

@@ -47,6 +47,10 @@ class Settings:
     memory: int = field(
         default=4096, metadata={"variable": "KG_MEMORY", "help": "megabytes of address space that a worker may take"}
     )
+    cache: int = field(
+        default=64,
+        metadata={"variable": "KG_CACHE", "help": "megabytes of answers that the server remembers"},
+    )
     workers: int = field(
         default=2, metadata={"variable": "KG_WORKERS", "help": "number of processes that evaluate queries"}
     )

@@ -2,7 +2,8 @@
 
 A message is a length (4 bytes, big-endian) and that many bytes. A request is one message of JSON, followed by one
 message of bytes for each document it carries. An answer is, if the request wants progress, any number of messages
-with it (JSON), then a head (JSON), chunks of the body, and an empty message; without that it is broken.
+with it (JSON), then a head (JSON), chunks of the body, and an empty message; without that it is broken. A head with
+`whole` is followed by one message with all of the body, which may be empty, and the empty message.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from kg.report import Contradiction, Finding, Report
 LENGTH = struct.Struct(">I")
 
 
-def send(sock: socket.socket, message: bytes) -> None:
-    sock.sendall(LENGTH.pack(len(message)) + message)
+def send(sock: socket.socket, *messages: bytes) -> None:
+    sock.sendall(b"".join(part for message in messages for part in (LENGTH.pack(len(message)), message)))
 
 
 def receive(sock: socket.socket) -> bytes:
@@ -83,6 +84,8 @@ def ask_once(
             while "progress" in (head := json.loads(receive(sock))):
                 progress(*head["progress"])
             body = bytearray()
+            if "whole" in head:
+                body += receive(sock)
             while chunk := receive(sock):
                 body += chunk
     except (EOFError, OSError):

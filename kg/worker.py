@@ -59,8 +59,13 @@ class _Body:
             self._buffer.clear()
 
     def end(self) -> None:
-        self.flush()
-        send(self._sock, b"")
+        if self.started:
+            self.flush()
+            send(self._sock, b"")
+        else:  # all of it in one piece, of which the head tells
+            head = json.dumps({**self._head, "whole": True}).encode()
+            send(self._sock, head, bytes(self._buffer), b"")
+            self.started = True
 
 
 class _Current:

@@ -19,6 +19,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "token": ("secret", "secret"),
     "deadline": ("2.5", 2.5),
     "memory": ("2048", 2048),
+    "cache": ("8", 8),
     "workers": ("3", 3),
 }
 
@@ -78,7 +79,7 @@ def test_home_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.from_environment().home == Path.home() / "graph"
 
 
-@pytest.mark.parametrize("name", ["deadline", "memory", "workers"])
+@pytest.mark.parametrize("name", ["deadline", "memory", "cache", "workers"])
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1,5", "nan", "inf", "1e999", "٣ ٤"])
 def test_number_that_is_none_or_not_above_0_is_refused(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable(name), text)
