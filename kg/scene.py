@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
 from functools import lru_cache, partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import pyoxigraph as ox
@@ -41,16 +40,14 @@ class Scene:
     def values(self, node: Term, predicate: str) -> list[Term]:
         return list(self._describe(node).get(predicate, ()))
 
-    def subjects(self, predicate: str, node: Term) -> list[Term]:
-        pointing = matching(self.view.facts, None, ox.NamedNode(predicate), node, None)
-        found: dict[Term, None] = dict.fromkeys(q.subject for q in pointing if is_stated(q))
-        if predicate not in self.view.functional:
-            return list(found)
-        # Many may point to one: only those of which something else is said as well are looked at in full.
-        return [s for s in found if self._undisputed(s, predicate) or node in self.values(s, predicate)]
-
-    def _undisputed(self, subject: Term, predicate: str) -> bool:
-        return len(list(islice(self.view.merged(subject, predicate, None), 2))) == 1
+    def subjects(self, predicate: str, node: Term) -> Iterator[Term]:
+        # From the merged copy, since it has each triple once: what is not stated comes before what is, if all is read.
+        name, functional = ox.NamedNode(predicate), predicate in self.view.functional
+        for quad in self.view.merged(None, predicate, node):
+            value = None if functional else node
+            said = {q.object for q in matching(self.view.facts, quad.subject, name, value, None) if is_stated(q)}
+            if said == {node} or (node in said and node in self.values(quad.subject, predicate)):
+                yield quad.subject
 
     def classes(self, node: Term) -> frozenset[str]:
         return self._classes(node)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import chain, islice
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -38,16 +39,18 @@ _REST, _FIRST, _NIL = _RDF + "rest", _RDF + "first", _RDF + "nil"
 
 @dataclass
 class _Shape:
-    """A shape: its path (None: the focus node itself; "^…": backwards) and its constraints."""
+    """A shape: its path (None: the focus node itself; "^…": backwards) and its constraints, which may be content with
+    the first values that are found."""
 
     path: str | None = None
     constraints: list[Constraint] = field(default_factory=list)
+    enough: int | None = None
 
     def judge(self, facts: Facts, focus: Term) -> Verdict:
         if self.path is None:
             values = [focus]
         elif self.path.startswith("^"):
-            values = facts.subjects(self.path[1:], focus)
+            values = list(islice(facts.subjects(self.path[1:], focus), self.enough))
         else:
             values = facts.values(focus, self.path)
         unsure = False
@@ -128,6 +131,9 @@ class Screen:
         for name, values in parameters.items():
             if name not in _SILENT:
                 shape.constraints += [self._constraint(name, value, parameters) for value in values]
+        if parameters.keys() - _SILENT <= {"minCount", "maxCount"}:
+            limits = chain.from_iterable(parameters.get(name, ()) for name in ("minCount", "maxCount"))
+            shape.enough = max((int(getattr(limit, "value", "")) + 1 for limit in limits), default=0)
         return shape
 
     def _mild(self, *nodes: Term) -> bool:

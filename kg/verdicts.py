@@ -26,7 +26,8 @@ class Facts(Protocol):
 
     def values(self, node: Term, predicate: str) -> list[Term]: ...
 
-    def subjects(self, predicate: str, node: Term) -> list[Term]: ...
+    def subjects(self, predicate: str, node: Term) -> Iterable[Term]:
+        """Each once; there may be many, so they are looked up as they are asked for."""
 
     def classes(self, node: Term) -> frozenset[str]:
         """The classes of a node and all above them."""
