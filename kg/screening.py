@@ -37,6 +37,10 @@ _SUBCLASS = PREFIXES["rdfs"] + "subClassOf"
 _REST, _FIRST, _NIL = _RDF + "rest", _RDF + "first", _RDF + "nil"
 
 
+#: Kinds of nodes whose shapes are remembered.
+_KINDS = 10_000
+
+
 @dataclass
 class _Shape:
     """A shape: its path (None: the focus node itself; "^…": backwards) and its constraints, which may be content with
@@ -69,6 +73,8 @@ class Screen:
         self._store = ox.Store()
         for file in files:
             self._store.load(path=str(file))
+        #: The shapes of nodes of some classes and properties: most nodes are like one before.
+        self._targeting = lru_cache(_KINDS)(self._find)
         self._shapes: dict[Term, _Shape] = {}
         self._by_class: dict[str, list[_Shape]] = {}
         self._by_property: dict[str, list[_Shape]] = {}
@@ -97,12 +103,15 @@ class Screen:
         """Whether the node surely conforms to every shape that targets it. `properties` are those it has values for."""
         if self.blind:
             return False
+        return all(shape.judge(facts, node) for shape in self._targeting(facts.classes(node), tuple(properties)))
+
+    def _find(self, classes: Iterable[str], properties: Iterable[str]) -> list[_Shape]:
         shapes: dict[int, _Shape] = {}
-        for name in facts.classes(node):
+        for name in classes:
             shapes.update((id(s), s) for s in self._by_class.get(name, ()))
         for name in properties:
             shapes.update((id(s), s) for s in self._by_property.get(name, ()))
-        return all(shape.judge(facts, node) is True for shape in shapes.values())
+        return list(shapes.values())
 
     def _is_shape(self, node: Term) -> bool:
         return any(q.predicate.value.startswith(_SH) for q in self._store.quads_for_pattern(node, None, None))  # type: ignore[arg-type]
