@@ -38,7 +38,7 @@ class Scene:
         return self._describe(node)
 
     def values(self, node: Term, predicate: str) -> list[Term]:
-        return list(self._describe(node).get(predicate, ()))
+        return self._describe(node).get(predicate, [])
 
     def subjects(self, predicate: str, node: Term) -> Iterator[Term]:
         # From the merged copy, since it has each triple once: what is not stated comes before what is, if all is read.
@@ -60,11 +60,11 @@ class Scene:
         return list(dict.fromkeys(pointing))
 
 
-def _described(view: View, own: set[str], node: Term) -> dict[str, dict[Term, None]]:
+def _described(view: View, own: set[str], node: Term) -> dict[str, list[Term]]:
     found: dict[str, dict[Term, None]] = {}
     for quad in view.description(node, own) if isinstance(node, ox.NamedNode) else ():
         found.setdefault(quad.predicate.value, {})[quad.object] = None
-    return found
+    return {name: list(values) for name, values in found.items()}
 
 
 def _kinds(view: View, node: Term) -> Iterator[ox.NamedNode]:
