@@ -10,7 +10,7 @@ import gzip
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import chain
@@ -43,7 +43,7 @@ class _Layered:
         self._new: set[Any] = set()
 
     def quads_for_pattern(self, subject: Any, predicate: Any, object: Any, graph_name: Any, /) -> Iterator[ox.Quad]:
-        if subject is not None and self._is_new(subject):
+        if subject is not None and self.is_new(subject):
             below: Iterator[ox.Quad] = iter(())
         else:
             below = self._store.quads_for_pattern(subject, predicate, object, graph_name)
@@ -55,7 +55,8 @@ class _Layered:
             return below
         return chain(merged, (q for q in below if q not in merged))
 
-    def _is_new(self, subject: Any) -> bool:
+    def is_new(self, subject: Any) -> bool:
+        """Whether all that is said of a node is in memory."""
         if subject in self._new:
             return True
         if any(self._store.quads_for_pattern(subject, None, None, TOP)):
@@ -87,13 +88,22 @@ class Draft:
     def changed(self) -> bool:
         return bool(self.added or self.removed or len(self.fresh))
 
-    def additions(self) -> Iterator[ox.Quad]:
-        """All that is added, in bulk or not."""
-        yield from self.added
-        yield from self.fresh
+    def additions(
+        self, predicates: Set[ox.NamedNode] | None = None, graph: ox.NamedNode | None = None
+    ) -> Iterator[ox.Quad]:
+        """All that is added, in bulk or not; only of some properties, and in a graph, if those are given."""
+        for quad in self.added:
+            if (predicates is None or quad.predicate in predicates) and graph in (None, quad.graph_name):
+                yield quad
+        for predicate in (None,) if predicates is None else predicates:
+            yield from self.fresh.quads_for_pattern(None, predicate, None, graph)
 
     def adds(self, quad: ox.Quad) -> bool:
         return quad in self.added or quad in self.fresh
+
+    def is_new(self, node: Any) -> bool:
+        """Whether all that is said of a node came in bulk."""
+        return isinstance(self.facts, _Layered) and self.facts.is_new(node)
 
     @property
     def changed_graphs(self) -> set[str]:

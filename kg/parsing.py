@@ -108,12 +108,12 @@ class Document:
         """
         if self.format.name in ("rdfxml", "jsonld"):
             return {}
-        starts = {triple[:2] for triple in wanted}
+        subjects, starts = {triple[0] for triple in wanted}, {triple[:2] for triple in wanted}
         found: dict[Triple, int] = {}
         for line, quad in self.numbered():
-            subject, predicate = str(quad.subject), str(quad.predicate)
-            if (subject, predicate) in starts:
-                found[subject, predicate, str(as_stored(quad.object))] = line
+            subject = str(quad.subject)
+            if subject in subjects and (subject, str(quad.predicate)) in starts:
+                found[subject, str(quad.predicate), str(as_stored(quad.object))] = line
         return {triple: line for triple, line in found.items() if triple in wanted}
 
     def numbered(self) -> Iterator[tuple[int, ox.Quad]]:

@@ -38,6 +38,9 @@ class Ground(Protocol):
 
     def follow(self, node: Term, edge: Edge) -> Iterable[Term]: ...
 
+    def has(self, least: int, node: Term, predicate: str) -> bool:
+        """Whether so many point to the node along a property, before and after, whichever source prevails."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -59,6 +62,8 @@ _CLASS: Trace = (_step(RDF_TYPE), _step(_SUBCLASS, repeats=True))
 _PAIRS = ("equals", "disjoint", "lessThan", "lessThanOrEquals")
 _NESTED = ("property", "node", "not", "qualifiedValueShape")
 _LISTED = ("and", "or", "xone")
+#: What a shape that only counts says.
+_COUNTING = {"path", "name", "description", "message", "severity", "order", "group", "minCount"}
 #: What needs no look beyond the node itself.
 _LOCAL = {
     "path", "name", "description", "message", "severity", "order", "group", "defaultValue", "deactivated", "flags",
@@ -90,9 +95,10 @@ class Reach:
         self._shapes = shapes
         self.everywhere = bool(instances(shapes, _SH + "ConstraintComponent"))
         self.named = {q.object for q in self._find(None, "targetNode")}
-        self._traces: set[Trace] = set()
+        #: With how many ends of a trace suffice, if shapes only count them up to there; else None.
+        self._traces: dict[Trace, int | None] = {}
         for node, trace in self._targets():
-            self._traces.add(trace)
+            self._look(trace)
             self._shape(node, (), frozenset())
         self._forwards = _Tree()
         watched: dict[tuple[str | None, bool], _Tree] = defaultdict(_Tree)
@@ -102,6 +108,8 @@ class Reach:
                 before = trace[: place + step.repeats]
                 for edge in step.edges:
                     watched[edge].add(tuple(map(_reversed, reversed(before))))
+        #: By predicate how many that point to a node are enough, so that others more or less do not concern it.
+        self._enough = self._counted()
         #: By predicate the ways back from a triple to those who look at it, but for its subject.
         self._watched: dict[str | None, list[tuple[bool, _Tree]]] = defaultdict(list)
         for (predicate, inverse), tree in watched.items():
@@ -113,7 +121,9 @@ class Reach:
         for at_object, tree in (*self._watched[quad.predicate.value], *self._watched[None]):
             start = quad.object if at_object else quad.subject
             if tree.ends and at_object:
-                yield start
+                enough = self._enough.get(quad.predicate.value)
+                if enough is None or not ground.has(enough, start, quad.predicate.value):
+                    yield start
             if tree.branches and ground.knows(start) and ground.changes(quad):
                 yield from _ends(tree, {start}, ground.follow)
 
@@ -121,6 +131,21 @@ class Reach:
         """Call `follow` for every edge that some shape may look along from a focus node."""
         for _ in _ends(self._forwards, {focus}, follow):
             pass
+
+    def _look(self, trace: Trace, least: int | None = None) -> None:
+        """Take in a trace; `least`: so many ends are all that is asked for."""
+        known = self._traces.get(trace, 0)
+        self._traces[trace] = None if known is None or least is None else max(known, least)
+
+    def _counted(self) -> dict[str, int]:
+        counts: dict[str, int | None] = {}
+        for trace, least in self._traces.items():
+            for predicate, inverse in trace[0].edges if trace else ():
+                if inverse and predicate is not None:
+                    known = counts.get(predicate, 0)
+                    alone = None if len(trace) > 1 else least
+                    counts[predicate] = None if known is None or alone is None else max(known, alone)
+        return {predicate: least for predicate, least in counts.items() if least is not None}
 
     def _targets(self) -> Iterator[tuple[Term, Trace]]:
         """The shapes with a target, and how the target is known."""
@@ -148,9 +173,11 @@ class Reach:
         if any(name == "qualifiedValueShapesDisjoint" for name, _ in parameters):
             parameters += [("qualifiedValueShape", sibling) for sibling in self._siblings(node)]
         paths = [path for name, value in parameters if name == "path" for path in self._paths(value)] or [()]
+        counts = [int(getattr(value, "value", "")) for name, value in parameters if name == "minCount"]
+        least = max(counts) if counts and all(name in _COUNTING for name, _ in parameters) else None
         for path in paths:
             here = before + path
-            self._traces.add(here)
+            self._look(here, least)
             for name, value in parameters:
                 self._parameter(name, value, before, here, outer | {node})
 
@@ -158,11 +185,11 @@ class Reach:
         if name == "property" and here != before:  # its results are about the values, which no other shape may target
             self.everywhere = True
         elif name == "class":
-            self._traces.add(here + _CLASS)
+            self._look(here + _CLASS)
         elif name == "closed":
-            self._traces.add((*here, _step(None)))
+            self._look((*here, _step(None)))
         elif name in _PAIRS:
-            self._traces.add((*before, _step(getattr(value, "value", ""))))
+            self._look((*before, _step(getattr(value, "value", ""))))
         elif name in _NESTED:
             self._shape(value, here, outer)
         elif name in _LISTED:

@@ -34,9 +34,11 @@ def derive(draft: Draft) -> None:
     taken back, even where it has other grounds too (it might be its own), and what still follows then comes again.
     """
     rules = Rules(draft.facts)
-    added, removed = _sort(draft.additions(), rules), _sort(draft.removed, rules)
-    draft.remove(added.derived)  # by an earlier call for this draft: back to what followed in the version before
-    draft.add(removed.derived)
+    added, removed = _sort(draft.additions(rules.predicates), rules), _sort(draft.removed, rules)
+    taken_back = [q for q in draft.removed if q.graph_name == _ENTAILED]
+    # By an earlier call for this draft: back to what followed in the version before.
+    draft.remove(list(draft.additions(graph=_ENTAILED)))
+    draft.add(taken_back)
     draft.remove(_as_derived(added.stated))  # what a source says by now need not be derived
     gone = {t for t in removed.stated if not any(map(is_stated, _copies(draft.facts, t)))}
     facts: Iterable[ox.Triple] = added.stated
@@ -60,19 +62,16 @@ def derive(draft: Draft) -> None:
 
 @dataclass
 class _Change:
-    """One side of a change: the statements of sources that rules concern, entailments, whether axioms are among it."""
+    """One side of a change: the statements of sources that rules concern, and whether axioms are among them."""
 
     stated: set[ox.Triple]
-    derived: list[ox.Quad]
     axioms: bool = False
 
 
 def _sort(quads: Iterable[ox.Quad], rules: Rules) -> _Change:
-    change = _Change(set(), [])
+    change = _Change(set())
     for quad in quads:
-        if quad.graph_name == _ENTAILED:
-            change.derived.append(quad)
-        elif quad.predicate in rules.predicates and is_stated(quad):
+        if quad.predicate in rules.predicates and is_stated(quad):
             triple = quad.triple
             change.axioms = change.axioms or rules.rest_on(triple)
             if rules.concern(triple):

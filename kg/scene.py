@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
 from functools import lru_cache, partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import pyoxigraph as ox
@@ -39,18 +38,16 @@ class Scene:
         return self._describe(node)
 
     def values(self, node: Term, predicate: str) -> list[Term]:
-        return list(self._describe(node).get(predicate, ()))
+        return self._describe(node).get(predicate, [])
 
-    def subjects(self, predicate: str, node: Term) -> list[Term]:
-        pointing = matching(self.view.facts, None, ox.NamedNode(predicate), node, None)
-        found: dict[Term, None] = dict.fromkeys(q.subject for q in pointing if is_stated(q))
-        if predicate not in self.view.functional:
-            return list(found)
-        # Many may point to one: only those of which something else is said as well are looked at in full.
-        return [s for s in found if self._undisputed(s, predicate) or node in self.values(s, predicate)]
-
-    def _undisputed(self, subject: Term, predicate: str) -> bool:
-        return len(list(islice(self.view.merged(subject, predicate, None), 2))) == 1
+    def subjects(self, predicate: str, node: Term) -> Iterator[Term]:
+        # From the merged copy, since it has each triple once: what is not stated comes before what is, if all is read.
+        name, functional = ox.NamedNode(predicate), predicate in self.view.functional
+        for quad in self.view.merged(None, predicate, node):
+            value = None if functional else node
+            said = {q.object for q in matching(self.view.facts, quad.subject, name, value, None) if is_stated(q)}
+            if said == {node} or (node in said and node in self.values(quad.subject, predicate)):
+                yield quad.subject
 
     def classes(self, node: Term) -> frozenset[str]:
         return self._classes(node)
@@ -63,11 +60,11 @@ class Scene:
         return list(dict.fromkeys(pointing))
 
 
-def _described(view: View, own: set[str], node: Term) -> dict[str, dict[Term, None]]:
+def _described(view: View, own: set[str], node: Term) -> dict[str, list[Term]]:
     found: dict[str, dict[Term, None]] = {}
     for quad in view.description(node, own) if isinstance(node, ox.NamedNode) else ():
         found.setdefault(quad.predicate.value, {})[quad.object] = None
-    return found
+    return {name: list(values) for name, values in found.items()}
 
 
 def _kinds(view: View, node: Term) -> Iterator[ox.NamedNode]:

@@ -19,6 +19,7 @@ A bare store (`kg serve --bare`) is a plain dataset, and its default graph is it
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import shutil
@@ -37,6 +38,8 @@ from kg.errors import BadRequest, Conflict, NotFound, StoreFailure
 from kg.records import Record
 
 FORMAT = 1
+#: Objects made between two searches for cycles while there is a writer.
+_ALLOCATIONS = 200_000
 #: Versions kept; older databases go, unless a reader holds them. Records and change sets stay.
 KEEP = 20
 FOLDERS = ("versions", "records", "changes", "locks", "staging", "past")
@@ -261,7 +264,8 @@ class Versions:
             with locked(self.home / "locks" / "writer") as lock:
                 self._sweep()
                 try:
-                    yield from self._drafting(lock)
+                    with _few_collections():
+                        yield from self._drafting(lock)
                 finally:
                     self._clear_staging()
         except OSError as error:
@@ -309,6 +313,17 @@ def in_memory(store: ox.Store) -> ox.Store:
     copy = ox.Store()
     copy.bulk_extend(store)
     return copy
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Look for cycles among objects seldom: a writer keeps most of what it makes, so the search is for nothing."""
+    before = gc.get_threshold()
+    gc.set_threshold(_ALLOCATIONS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _unwritable(home: Path, error: OSError, state: str) -> StoreFailure:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Set
+from functools import cached_property
 from itertools import chain, islice, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,7 @@ class _Ground:
 
     def __init__(self, draft: Draft, functional: Set[str], swayed: Set[Term]) -> None:
         self._store, self._functional, self._swayed = draft.store, functional, swayed
-        self._added, self._removed = draft.added, draft.removed
+        self._added, self._removed, self._fresh = draft.added, draft.removed, draft.fresh
         self._gone = {q.triple for q in draft.removed if is_stated(q)}
         self._incoming: tuple[Term | None, dict[str, list[Term]]] = (None, {})
 
@@ -124,7 +125,23 @@ class _Ground:
         if not isinstance(node, ox.NamedNode):
             return ()
         name = None if predicate is None else ox.NamedNode(predicate)
-        return (q.object for q in self._store.quads_for_pattern(node, name, None, TOP))
+        return (q.object for q in self._store.quads_for_pattern(node, name, None, None) if is_stated(q))
+
+    def has(self, least: int, node: Term, predicate: str) -> bool:
+        name = ox.NamedNode(predicate)
+        pointing = (q.subject for q in matching(self._store, None, name, node, TOP))
+        return len(list(islice((s for s in pointing if self._always_says(s, name, node)), least))) == least
+
+    def _always_says(self, subject: Term, name: ox.NamedNode, value: Term) -> bool:
+        """Whether that is the one value that sources give, and the change says nothing of the subject."""
+        if subject in self._touched or any(self._fresh.quads_for_pattern(subject, None, None, None)):  # type: ignore[arg-type]
+            return False
+        found = self._store.quads_for_pattern(subject, name, None, None)  # type: ignore[arg-type]
+        return {q.object for q in found if is_stated(q)} == {value}
+
+    @cached_property
+    def _touched(self) -> set[Term]:
+        return {*self._swayed, *(q.subject for q in chain(self._added, self._removed))}
 
     def changes(self, quad: ox.Quad) -> bool:
         if quad.predicate.value in self._functional or quad.subject in self._swayed:  # who says it counts
@@ -139,8 +156,9 @@ class _Ground:
         """Whatever points to a node, by predicate; kept for the last node asked for, of which many edges are asked."""
         if self._incoming[0] != node:
             found: dict[str, list[Term]] = defaultdict(list)
-            for quad in matching(self._store, None, None, node, TOP):
-                found[quad.predicate.value].append(quad.subject)
+            for quad in matching(self._store, None, None, node, None):
+                if is_stated(quad):
+                    found[quad.predicate.value].append(quad.subject)
             self._incoming = (node, found)
         return self._incoming[1]
 

@@ -26,29 +26,17 @@ class Facts(Protocol):
 
     def values(self, node: Term, predicate: str) -> list[Term]: ...
 
-    def subjects(self, predicate: str, node: Term) -> list[Term]: ...
+    def subjects(self, predicate: str, node: Term) -> Iterable[Term]:
+        """Each once; there may be many, so they are looked up as they are asked for."""
 
     def classes(self, node: Term) -> frozenset[str]:
         """The classes of a node and all above them."""
 
 
+#: (facts, value node) to a verdict on that value by itself.
+Test = Callable[[Facts, Term], Verdict]
 #: (facts, focus node, value nodes) to a verdict.
 Constraint = Callable[[Facts, Term, list[Term]], Verdict]
-
-
-def on_each(test: Callable[[Facts, Term], Verdict]) -> Constraint:
-    """The constraint that each value passes a test. The loop is written out: a bulk load spends its time here."""
-
-    def judge(facts: Facts, _: Term, values: list[Term]) -> Verdict:
-        unsure = False
-        for value in values:
-            verdict = test(facts, value)
-            if verdict is False:
-                return False
-            unsure = unsure or verdict is None
-        return None if unsure else True
-
-    return judge
 
 
 def all_of(verdicts: Iterable[Verdict]) -> Verdict:
@@ -75,7 +63,7 @@ def negated(verdict: Verdict) -> Verdict:
     return None if verdict is None else not verdict
 
 
-def _datatype(value: Term, _: object) -> Callable[[Facts, Term], Verdict]:
+def _datatype(value: Term, _: object) -> Test:
     wanted = getattr(value, "value", "")
 
     def test(_: Facts, v: Term) -> Verdict:
@@ -106,7 +94,7 @@ _LEXICAL: dict[str, Callable[[str], bool]] = {
 }
 
 
-def _class(value: Term, _: object) -> Callable[[Facts, Term], Verdict]:
+def _class(value: Term, _: object) -> Test:
     wanted = getattr(value, "value", "")
     return lambda facts, v: wanted in facts.classes(v)
 
@@ -114,20 +102,20 @@ def _class(value: Term, _: object) -> Callable[[Facts, Term], Verdict]:
 _KINDS = {"IRI": ox.NamedNode, "Literal": ox.Literal, "BlankNode": ox.BlankNode}
 
 
-def _node_kind(value: Term, _: object) -> Callable[[Facts, Term], Verdict]:
+def _node_kind(value: Term, _: object) -> Test:
     classes = tuple(_KINDS[name] for name in getattr(value, "value", "").removeprefix(_SH).split("Or"))
     return lambda _, v: isinstance(v, classes)
 
 
-def _pattern(value: Term, parameters: dict[str, list[Term]]) -> Callable[[Facts, Term], Verdict]:
+def _pattern(value: Term, parameters: dict[str, list[Term]]) -> Test:
     if "flags" in parameters:
         return lambda _, v: None
     pattern = re.compile(getattr(value, "value", ""))
     return lambda _, v: None if isinstance(v, ox.BlankNode) else pattern.search(getattr(v, "value", "")) is not None
 
 
-def _length(least: bool) -> Callable[[Term, object], Callable[[Facts, Term], Verdict]]:
-    def make(value: Term, _: object) -> Callable[[Facts, Term], Verdict]:
+def _length(least: bool) -> Callable[[Term, object], Test]:
+    def make(value: Term, _: object) -> Test:
         limit = int(getattr(value, "value", ""))
 
         def test(_: Facts, v: Term) -> Verdict:
@@ -150,8 +138,8 @@ def _number(term: Term) -> Decimal | None:
     return None
 
 
-def _bound(fits: Callable[[Decimal, Decimal], bool]) -> Callable[[Term, object], Callable[[Facts, Term], Verdict]]:
-    def make(value: Term, _: object) -> Callable[[Facts, Term], Verdict]:
+def _bound(fits: Callable[[Decimal, Decimal], bool]) -> Callable[[Term, object], Test]:
+    def make(value: Term, _: object) -> Test:
         limit = _number(value)
 
         def test(_: Facts, v: Term) -> Verdict:
@@ -174,7 +162,7 @@ def is_exact(term: Term) -> bool:
 
 
 #: Constraints on each value by itself.
-ON_EACH: dict[str, Callable[[Term, dict[str, list[Term]]], Callable[[Facts, Term], Verdict]]] = {
+ON_EACH: dict[str, Callable[[Term, dict[str, list[Term]]], Test]] = {
     "datatype": _datatype,
     "class": _class,
     "nodeKind": _node_kind,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,8 @@ class View:
         self.quads = lru_cache(_REMEMBERED)(partial(_stated, facts))
         #: Nodes that were looked at and found undisputed.
         self._agreed: set[ox.NamedNode] = set()
+        #: Tells of many a node without a look at it that it is undisputed.
+        self.surely_agreed: Callable[[ox.NamedNode], bool] = lambda node: False
 
     def merged(self, subject: Any, predicate: str | None, object: Any) -> Iterator[ox.Quad]:
         """The matches in the default graph, which holds what any source says."""
@@ -81,7 +83,7 @@ class View:
 
     def disputed(self, subject: ox.NamedNode) -> dict[ox.NamedNode, dict[str, set[Any]]]:
         """The functional properties of which a node is given different values: property to source to values."""
-        if subject in self._agreed:
+        if subject in self._agreed or self.surely_agreed(subject):
             return {}
         quads = self.quads(subject)
         found: dict[ox.NamedNode, dict[str, set[Any]]] = {}
@@ -123,13 +125,14 @@ def overrule(draft: Draft, view: View | None = None) -> set[ox.NamedNode]:
     Returns the disputed nodes on which another source may prevail now, though nothing new is said of them.
     """
     view = view or View(draft.facts)
-    subjects, ranking = set(), set()
-    for quad in chain(draft.removed, draft.additions()):
-        name = quad.predicate.value
-        if name in view.functional:
-            subjects.add(quad.subject)
-        if name in _RANKING or name == _PRECEDENCE or quad.object == _FUNCTIONAL:
-            ranking.add(quad)
+    subjects = _given(draft, view)
+    view.surely_agreed = lambda node: draft.is_new(node) and node not in subjects
+    ranked = {ox.NamedNode(name) for name in (*_RANKING, _PRECEDENCE, RDF_TYPE)}
+    ranking = [
+        q
+        for q in chain(draft.removed, draft.additions(ranked))
+        if q.predicate.value in _RANKING or q.predicate.value == _PRECEDENCE or q.object == _FUNCTIONAL
+    ]
     anew = {
         q.subject
         for graph in _reranked(view, draft, ranking)
@@ -141,6 +144,19 @@ def overrule(draft: Draft, view: View | None = None) -> set[ox.NamedNode]:
     draft.remove(present - wanted)
     draft.add(wanted - present)
     return {s for s in anew if view.disputed(s)} | anew & {q.subject for q in present}
+
+
+def _given(draft: Draft, view: View) -> set[Any]:
+    """The nodes that are given a functional property, or lose it, but for those that surely have one value of each."""
+    changed = chain(draft.removed, draft.added)
+    given = {q.subject for q in changed if q.predicate.value in view.functional}
+    for name in view.functional:
+        once = set[Any]()
+        for quad in draft.fresh.quads_for_pattern(None, ox.NamedNode(name), None, None):
+            if quad.subject in once or not draft.is_new(quad.subject):
+                given.add(quad.subject)
+            once.add(quad.subject)
+    return given
 
 
 def _present(store: ox.Store, subjects: set[Any]) -> Iterator[ox.Quad]:

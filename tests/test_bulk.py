@@ -21,7 +21,7 @@ from kg.parsing import Document
 from kg.quads import TOP, is_stated
 from kg.reasoning import derive
 from kg.store import Versions
-from kg.terms import ENTAILED_GRAPH, PREFIXES, SOURCE
+from kg.terms import ENTAILED_GRAPH, OVERRULED_GRAPH, PREFIXES, SOURCE
 from tests.invented import quads
 from tests.sources import CONCESSION, HEAD, document, small_content
 
@@ -161,18 +161,35 @@ def test_loads_are_judged_and_published_the_same_in_bulk(
         threshold(size)
         versions = Versions(Path(shutil.copytree(folder, tmp_path / f"store{size}")))
         for facts, name, mode in LOADS[case]:
-            outcomes.append((size, *loaded(versions, document(facts, name, head=SOURCED), content, mode)))
+            outcomes.append((size, *loaded(versions, [document(facts, name, head=SOURCED)], content, mode)))
         assert (versions.current() == 1) == (case == "a source that is wrong")
     assert [rest for size, *rest in outcomes if size == BULK] == [rest for size, *rest in outcomes if size == SMALL]
 
 
-def loaded(versions: Versions, document: Document, content: Content, mode: Any) -> tuple[Any, Any]:
-    """The report of a load and what it publishes."""
+def test_new_sources_that_contradict_each_other_on_a_new_node_are_told_in_bulk(
+    small: tuple[Path, Content], tmp_path: Path, threshold: Callable[[int], None]
+) -> None:
+    """The dispute stands in what comes in bulk alone."""
+    folder, content = small
+    contrary = 'event:test-rice trade:date "2025-05-29"^^xsd:date .'
+    outcomes = []
+    for size in (BULK, SMALL):
+        threshold(size)
+        versions = Versions(Path(shutil.copytree(folder, tmp_path / f"store{size}")))
+        both = [document(CONCESSION, "notes", head=SOURCED), document(contrary, "other-notes", head=SOURCED)]
+        outcomes.append(loaded(versions, both, content, "replace"))
+    (_, contradictions, (state, _, _)), other = outcomes
+    assert outcomes[0] == other
+    assert len(contradictions) == len([q for q in state if q.graph_name == ox.NamedNode(OVERRULED_GRAPH)]) == 1
+
+
+def loaded(versions: Versions, documents: list[Document], content: Content, mode: Any) -> tuple[Any, Any, Any]:
+    """The report of a load, in two parts, and what it publishes."""
     try:
-        report = load(versions, [document], content, mode=mode).report
+        report = load(versions, documents, content, mode=mode).report
     except Refused as refusal:
         report = refusal.report
-    return sorted(map(str, report.findings)), published(versions)
+    return sorted(map(str, report.findings)), sorted(map(str, report.contradictions)), published(versions)
 
 
 @pytest.mark.parametrize("size", [BULK, SMALL])

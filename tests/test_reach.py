@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -9,8 +10,8 @@ import pytest
 
 from kg.content import Content
 from kg.screening import screen
-from kg.validation import validate
-from kg.view import overrule
+from kg.validation import _affected, validate
+from kg.view import View, overrule
 from tests.invented import PREFIX, quads
 from tests.whole import check, drafted, rebase, whole
 
@@ -225,6 +226,72 @@ def test_verdict_of_a_shape_that_leads_to_itself_turns(tmp_path: Path) -> None:
 
 def test_shipped_shapes_look_at_a_neighbourhood_alone() -> None:
     assert not screen(tuple(Content.shipped().shapes)).reach.everywhere
+
+
+_LEAST = "[ sh:path [ sh:inversePath x:to ] ; sh:minCount 2 ]"
+#: What a shape says of what points to x:a along x:to, which do so before and after, and whether x:a is judged anew.
+COUNTED = {
+    "there were enough, one comes": (_LEAST, "ij", "ijk", False),
+    "enough are left when one goes": (_LEAST, "ijk", "ij", False),
+    "there were not enough": (_LEAST, "i", "ij", True),
+    "not enough are left": (_LEAST, "ij", "i", True),
+    "there are enough by what comes as another goes": (_LEAST, "ij", "ik", True),
+    "there is a limit": ("[ sh:path [ sh:inversePath x:to ] ; sh:minCount 1 ; sh:maxCount 2 ]", "ij", "ijk", True),
+    "another shape counts to more": (
+        f"{_LEAST} , [ sh:path [ sh:inversePath x:to ] ; sh:minCount 3 ]", "ij", "ijk", True,
+    ),
+    "another shape looks at what they are": (
+        f"{_LEAST} , [ sh:path [ sh:inversePath x:to ] ; sh:nodeKind sh:IRI ]", "ij", "ijk", True,
+    ),
+    "another shape looks further": (
+        f"{_LEAST} , [ sh:path ( [ sh:inversePath x:to ] rdfs:label ) ; sh:minCount 1 ]", "ij", "ijk", True,
+    ),
+    "another shape looks on along the same": (
+        f"{_LEAST} , [ sh:path [ sh:oneOrMorePath [ sh:inversePath x:to ] ] ; sh:minCount 2 ]", "ij", "ijk", True,
+    ),
+    "a shape has those as its target": (f"{_LEAST} . x:To sh:targetObjectsOf x:to ; sh:class x:No", "ij", "ijk", True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", COUNTED)
+def test_node_that_enough_point_to_is_left_alone(tmp_path: Path, case: str) -> None:
+    said, earlier, later, anew = COUNTED[case]
+    path = tmp_path / "shapes.ttl"
+    path.write_text(f"{PREFIX} {START} sh:property {said} .", "utf-8")
+
+    def pointing(names: Iterable[str]) -> list[ox.Quad]:
+        return quads("".join(f"x:{name} x:to x:a ." for name in names), "two")
+
+    with drafted(tmp_path, [*quads(FACTS, "one"), *pointing(earlier)]) as draft:
+        before = whole(draft.facts, [path])
+        draft.remove(pointing(set(earlier) - set(later)))
+        draft.add(pointing(set(later) - set(earlier)))
+        check(draft, [path], before)
+        reach = screen((path,)).reach
+        assert (ox.NamedNode("urn:x:a") in _affected(draft, View(draft.facts), reach, frozenset())) == anew
+
+
+@pytest.mark.parametrize("doubted", ["before", "now", "now, in bulk"])
+def test_node_whose_pointer_another_source_doubts_is_judged_anew(
+    tmp_path: Path, doubted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later source prevails: as it says, x:i points elsewhere, and nothing to x:a when x:j no more does."""
+    monkeypatch.setattr("kg.draft._BULK", 0)
+    path = tmp_path / "shapes.ttl"
+    path.write_text(f"{PREFIX} {START} sh:property [ sh:path [ sh:inversePath x:to ] ; sh:minCount 1 ] .", "utf-8")
+    days = f"{DISPUTE['terms']} x:to a owl:FunctionalProperty . {DISPUTE['one']} {DISPUTE['two']}"
+    said = [*quads(FACTS + days, "terms"), *quads("x:i x:to x:a .", "two"), *quads("x:j x:to x:a .", "three")]
+    doubt = quads("x:i x:to x:b .", "one")
+    with drafted(tmp_path, [*said, *(doubt if doubted == "before" else ())]) as draft:
+        if doubted == "now":
+            draft.add(doubt)
+        elif doubted == "now, in bulk":
+            incoming = ox.Store()
+            incoming.extend(doubt)
+            draft.put(incoming)
+            assert len(draft.fresh)
+        draft.remove(quads("x:j x:to x:a .", "three"))
+        assert "urn:x:a" in {f.focus for f in validate(draft, [path]).findings}
 
 
 #: What sources say of the type of x:b before and after, and whether the verdict on x:a turns.
