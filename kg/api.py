@@ -129,7 +129,8 @@ async def _answer(
     graph, pages = graph_of(request), pages_of(request)
     # In a store of Parley's no name depends on where a server happens to run.
     base = str(request.url.replace(query="")) if graph.bare else ""
-    question = Question(queries[0], tuple(map(read_iri, default)), tuple(map(read_iri, named)), base)
+    dataset = tuple(map(read_iri, default)), tuple(map(read_iri, named))
+    question = Question(queries[0], *dataset, base, graph.gateways)
     if wanted == "html" or (not wanted and wants_page(request)):
         answer = await graph.query(question, question.answers_with[0], timeout)
         return pages.answer("Answer", question, await answer.read())

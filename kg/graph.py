@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from hashlib import sha256
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from kg.content import Content
 from kg.engines import EndpointReader
 from kg.errors import Forbidden, NotAcceptable
 from kg.evaluation import Question
+from kg.federation import gateways
 from kg.formats import Format
 from kg.loading import Mode, Outcome
 from kg.operations import Using
@@ -37,6 +39,8 @@ class Graph(Protocol):
     bare: bool
     #: Why nothing can be written, empty if something can.
     refusal: str
+    #: The endpoints that queries may call, each with its gateway.
+    gateways: Mapping[str, str]
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
@@ -79,11 +83,16 @@ class EmbeddedGraph:
         self._marks: dict[int, str] = {0: "0"}
         self._pool = Pool(versions.home, workers=settings.workers, memory=settings.memory, deadline=settings.deadline)
 
+        self._settings, self._opened = settings, ExitStack()
+        self.gateways: Mapping[str, str] = {}
+
     async def start(self) -> None:
+        self.gateways = self._opened.enter_context(gateways(self._settings.allow_service, self._settings.deadline))
         await self._pool.start()
 
     async def stop(self) -> None:
         await self._pool.stop()
+        await asyncio.to_thread(self._opened.close)
 
     def version(self) -> int:
         return self._versions.current()
@@ -106,6 +115,7 @@ class EmbeddedGraph:
             "default_graphs": question.default_graphs,
             "named_graphs": question.named_graphs,
             "base": question.base,
+            "gateways": dict(question.gateways),
         }
         return await self._pool.read(request, deadline)
 
@@ -158,6 +168,7 @@ class EndpointGraph:
 
     token = ""
     bare = False
+    gateways: Mapping[str, str] = {}
     refusal = "It shows another endpoint (KG_STORE): write to that endpoint itself."
 
     def __init__(self, url: str, content: Content, settings: Settings) -> None:

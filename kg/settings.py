@@ -51,6 +51,14 @@ class Settings:
         default=2, metadata={"variable": "KG_WORKERS", "help": "number of processes that evaluate queries"}
     )
 
+    allow_service: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "variable": "KG_ALLOW_SERVICE",
+            "help": "URLs of the endpoints that queries may call by SERVICE, separated by spaces; default: none",
+        },
+    )
+
     @classmethod
     def from_environment(cls, **flags: Any) -> Settings:
         """Build the settings from flags (None means not given), then the environment, then the defaults.
@@ -73,6 +81,8 @@ def _convert(variable: str, name: str, raw: Any) -> Any:
         return Path(raw).expanduser()
     if name in ("store", "token"):
         return str(raw)
+    if name == "allow_service":
+        return _read_endpoints(raw)
     kind = float if name == "deadline" else int
     try:
         number = kind(raw)
@@ -84,6 +94,12 @@ def _convert(variable: str, name: str, raw: Any) -> Any:
             f"{variable} is {raw!r}.", f"It takes a {'number' if kind is float else 'whole number'} above {least}."
         )
     return number
+
+
+def _read_endpoints(text: str) -> tuple[str, ...]:
+    from kg.federation import read_endpoint
+
+    return tuple(read_endpoint(url).url for url in text.split())
 
 
 def limit_memory(megabytes: int) -> None:

@@ -123,7 +123,7 @@ class Worker:
 
     def _query(self, request: dict[str, Any], _: list[bytes]) -> None:
         default, named = (tuple(request[kind]) for kind in ("default_graphs", "named_graphs"))
-        question = Question(request["text"], default, named, request["base"])
+        question = Question(request["text"], default, named, request["base"], request["gateways"])
         form = formats.named(request["format"], question.answers_with)
         version, store = self._current.get()
         body = self._answer(version=version)

@@ -20,6 +20,10 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "deadline": ("2.5", 2.5),
     "memory": ("2048", 2048),
     "workers": ("3", 3),
+    "allow_service": (
+        "https://example.org/sparql  http://127.0.0.1:3030/sparql",
+        ("https://example.org/sparql", "http://127.0.0.1:3030/sparql"),
+    ),
 }
 
 
