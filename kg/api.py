@@ -21,6 +21,7 @@ from kg.errors import BadRequest, NotFound
 from kg.evaluation import Question
 from kg.graph import Graph
 from kg.incoming import MAX_QUERY_BYTES, read_iri, read_protocol, read_seconds, wants_page
+from kg.origins import Origins
 from kg.pages import Pages, check_names
 from kg.rates import Inquiry
 from kg.replies import (
@@ -71,6 +72,7 @@ def create_app(graph: Graph) -> FastAPI:
         allow_methods=["GET", "HEAD", "POST"],
         expose_headers=_EXPOSED,
     )
+    app.add_middleware(Origins)
     app.add_middleware(Envelope)
     app.add_middleware(Unread)
     app.add_middleware(Compressed)

@@ -71,6 +71,10 @@ def solve(store: ox.Store, question: Question) -> ox.QuerySolutions | ox.QueryBo
         raise BadQuery(f"The query does not parse: {error.msg}.") from None
     except ValueError as error:
         raise BadQuery(f"The query cannot be evaluated: {error}.") from None
+    except RuntimeError as error:
+        if "custom function" not in str(error):
+            raise
+        raise BadQuery(f"{error}.", "There are the functions of SPARQL 1.1 and no others.") from None
 
 
 def write(store: ox.Store, question: Question, format: Format, output: IO[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ from kg.rates import Inquiry
 from kg.records import Record
 from kg.settings import Settings
 from kg.store import Versions
+from kg.tokens import ANYBODY, Author, Token, read_tokens
 from kg.wire import rebuild_outcome
 
 
@@ -35,7 +37,7 @@ class Graph(Protocol):
 
     content: Content
     questions: Questions
-    token: str
+    tokens: Sequence[Token]
     bare: bool
     #: Why nothing can be written, empty if something can.
     refusal: str
@@ -50,6 +52,7 @@ class Graph(Protocol):
         """A short word that tells a version from one of the same number in another store, or under another edition of
         Parley; empty where versions are not told."""
 
+    def written_by(self, author: Author) -> Graph: ...
     async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer: ...
     async def graph(self, iri: str, format: Format) -> Answer: ...
     async def dataset(self, format: Format) -> Answer:
@@ -77,9 +80,11 @@ class EmbeddedGraph:
 
     def __init__(self, versions: Versions, content: Content, settings: Settings) -> None:
         self._versions, self.content = versions, content
-        self.token, self.bare = settings.token, versions.bare
+        self.tokens: Sequence[Token] = read_tokens(settings)
+        self.bare = versions.bare
         self.questions = Questions(None if versions.bare else content)
-        self.refusal = "" if self.token else "Start it with a token in KG_TOKEN to allow writes."
+        self.refusal = "" if self.tokens else "Start it with a token in KG_TOKEN to allow writes."
+        self._author = ANYBODY
         self._marks: dict[int, str] = {0: "0"}
         self._pool = Pool(versions.home, workers=settings.workers, memory=settings.memory, deadline=settings.deadline)
 
@@ -106,6 +111,12 @@ class EmbeddedGraph:
             digest = sha256(f"{__version__} {record.at} {record.message} {record.graphs}".encode())
             self._marks[version] = digest.hexdigest()[:8]
         return self._marks[version]
+
+    def written_by(self, author: Author) -> EmbeddedGraph:
+        """The same graph, whose writes are those of an author."""
+        graph = copy.copy(self)
+        graph._author = author
+        return graph
 
     async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer:
         request = {
@@ -140,11 +151,11 @@ class EmbeddedGraph:
             "expected": asdict(expected),
         }
         bodies = [d.data for d in documents if isinstance(d.data, bytes)]
-        return rebuild_outcome(await _json(await self._pool.write(request, *bodies)))
+        return await self._write(request, *bodies)
 
     async def remove(self, graph: str, *, dry_run: bool, expected: Expected) -> Outcome:
         request = {"job": "remove", "graphs": [graph], "dry_run": dry_run, "expected": asdict(expected)}
-        return rebuild_outcome(await _json(await self._pool.write(request)))
+        return await self._write(request)
 
     async def update(
         self,
@@ -160,13 +171,17 @@ class EmbeddedGraph:
         if within is not None:
             how["message"] = f"PATCH {within or 'default graph'}"
         request = {"job": "update", "text": text, **asdict(using), **how}
-        return rebuild_outcome(await _json(await self._pool.write(request)))
+        return await self._write(request)
+
+    async def _write(self, request: dict[str, Any], *documents: bytes) -> Outcome:
+        answer = await self._pool.write({**request, "author": asdict(self._author)}, *documents)
+        return rebuild_outcome(await _json(answer))
 
 
 class EndpointGraph:
     """Another SPARQL 1.1 endpoint, read only: questions, rates and queries over a graph that lives elsewhere."""
 
-    token = ""
+    tokens: Sequence[Token] = ()
     bare = False
     gateways: Mapping[str, str] = {}
     refusal = "It shows another endpoint (KG_STORE): write to that endpoint itself."
@@ -190,6 +205,9 @@ class EndpointGraph:
 
     def mark(self, version: int) -> str:
         return ""
+
+    def written_by(self, author: Author) -> EndpointGraph:
+        return self
 
     async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer:
         body = await asyncio.to_thread(self._reader.answer, question, format)

@@ -37,11 +37,16 @@ class Settings:
     )
     token: str = field(
         default="",
+        repr=False,
         metadata={
             "variable": "KG_TOKEN",
-            "help": "bearer token for writes over HTTP; "
+            "help": "bearer tokens for writes over HTTP, `[NAME:]SECRET[@PREFIX]`, separated by spaces; "
             "without one a server on loopback makes its own, any other is read-only",
         },
+    )
+    token_file: str = field(
+        default="",
+        metadata={"variable": "KG_TOKEN_FILE", "help": "file that holds bearer tokens, beside those of KG_TOKEN"},
     )
     deadline: float = field(default=30.0, metadata={"variable": "KG_DEADLINE", "help": "seconds that a query may take"})
     memory: int = field(
@@ -79,7 +84,7 @@ class Settings:
 def _convert(variable: str, name: str, raw: Any) -> Any:
     if name == "home":
         return Path(raw).expanduser()
-    if name in ("store", "token"):
+    if name in ("store", "token", "token_file"):
         return str(raw)
     if name == "allow_service":
         return _read_endpoints(raw)

@@ -194,6 +194,7 @@ class Worker:
         """Have one of `kg.loading` write, as the request wants it done, and answer with the outcome."""
         from kg.conditions import Expected
         from kg.content import Content
+        from kg.tokens import Author
 
         outcome = write(
             self._versions,
@@ -203,6 +204,7 @@ class Worker:
             dry_run=request["dry_run"],
             expected=Expected(**request.get("expected", {})),
             progress=self._progress,
+            author=Author(**request.get("author", {})),
             **how,
         )
         body = self._answer(version=self._versions.current())
