@@ -5,8 +5,9 @@ files. So the text is cut into the terminals of the SPARQL grammar first: IRIs, 
 keywords are reserved words outside of them, and length, tokens and nesting are bounded.
 
 The engine's parser asks for no space around keywords: `1SERVICE`, `p:.SERVICE`, `SERVICESILENT<x>` and, before a
-group, `SERVICE:x` all hold the word. And it reads `<` as a comparison where one may stand, so that `<b>` after an
-operand in parentheses may be the beginning of `a<b`, with a string or a comment that goes on beyond it.
+group, `SERVICE:x` all hold the word, as `LOADx:y` does where an operation begins. And it reads `<` as a comparison
+where one may stand, so that `<b>` after an operand in parentheses may be the beginning of `a<b`, with a string or a
+comment that goes on beyond it.
 """
 
 from __future__ import annotations
@@ -101,7 +102,10 @@ def check_update(text: str) -> None:
     Raises:
         BadQuery: the text is too large or too deep, reaches out of the store, or is no update.
     """
-    form = _form(_words(text))
+    words = _words(text)
+    form = _form(words)
+    if words.loads:
+        raise BadQuery(_REACHING_OUT["LOAD"])
     if form in _QUERY_FORMS:
         raise BadQuery(f"This is a query ({form}), not an update.", f"An update begins with {UPDATE_WORDS}.")
     if not form:
@@ -132,6 +136,8 @@ class _Words:
     reserved: list[str] = field(default_factory=list)
     volatile: bool = False
     calls: tuple[Call, ...] = ()
+    #: Whether a name where an operation may begin holds the word LOAD, as `LOADp:x` does for the engine.
+    loads: bool = False
 
 
 def _form(words: _Words) -> str:
@@ -150,6 +156,7 @@ def _words(text: str, endpoints: Collection[str] = ()) -> _Words:
     if "\\u" in text or "\\U" in text:
         decoded = _scan(_ESCAPE.sub(_decode, text), endpoints)
         words.volatile |= decoded.volatile
+        words.loads |= decoded.loads
         if len(words.calls) != len(decoded.calls):
             raise BadQuery("It is not clear which endpoints the query calls.", "Write SERVICE without escapes.")
     if len(words.calls) > MAX_CALLS:
@@ -165,7 +172,7 @@ def _decode(match: re.Match[str]) -> str:
 def _scan(text: str, endpoints: Collection[str]) -> _Words:
     words = _Words(calls=tuple(_calls(text, endpoints)) if endpoints else ())
     nesting: list[str] = []
-    tokens, previous = 0, ""
+    tokens, previous, last = 0, "", ""
     for match in TERMINAL.finditer(text):
         kind, terminal = match.lastgroup, match[0]
         if kind == "space":
@@ -183,6 +190,8 @@ def _scan(text: str, endpoints: Collection[str]) -> _Words:
             _refuse_reaching_out(terminal)  # a name of several dots may end before the last, see with_escaped_dots
             # A word may be glued to the one before, as in FILTERNOW(). To take too many for volatile does no harm.
             words.volatile |= any(name in terminal.upper() for name in _VOLATILE)
+        elif kind == "name" and not nesting and last != "word":
+            words.loads |= "LOAD" in terminal.partition(":")[0].upper()
         elif kind == "iri" and nesting[-1:] == ["("] and previous not in _BEFORE_OPERAND:
             if _AMBIGUOUS.match(terminal):
                 raise BadQuery(
@@ -192,7 +201,7 @@ def _scan(text: str, endpoints: Collection[str]) -> _Words:
             if terminal == "{" and ":" in previous:
                 _refuse_reaching_out(previous.partition(":")[0])
             _nest(nesting, terminal, text[match.end() : match.end() + 1])
-        previous = terminal if kind in ("mark", "name") else "operand"
+        previous, last = terminal if kind in ("mark", "name") else "operand", str(kind)
     return words
 
 
