@@ -21,6 +21,7 @@ from kg.errors import BadRequest, NotFound
 from kg.evaluation import Question
 from kg.graph import Graph
 from kg.incoming import MAX_QUERY_BYTES, read_iri, read_protocol, read_seconds, wants_page
+from kg.origins import Origins
 from kg.pages import Pages, check_names
 from kg.rates import Inquiry
 from kg.replies import (
@@ -71,6 +72,7 @@ def create_app(graph: Graph) -> FastAPI:
         allow_methods=["GET", "HEAD", "POST"],
         expose_headers=_EXPOSED,
     )
+    app.add_middleware(Origins)
     app.add_middleware(Envelope)
     app.add_middleware(Unread)
     app.add_middleware(Compressed)
@@ -129,7 +131,8 @@ async def _answer(
     graph, pages = graph_of(request), pages_of(request)
     # In a store of Parley's no name depends on where a server happens to run.
     base = str(request.url.replace(query="")) if graph.bare else ""
-    question = Question(queries[0], tuple(map(read_iri, default)), tuple(map(read_iri, named)), base)
+    dataset = tuple(map(read_iri, default)), tuple(map(read_iri, named))
+    question = Question(queries[0], *dataset, base, graph.gateways)
     if wanted == "html" or (not wanted and wants_page(request)):
         answer = await graph.query(question, question.answers_with[0], timeout)
         return pages.answer("Answer", question, await answer.read())

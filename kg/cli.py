@@ -249,8 +249,10 @@ def query(settings: Settings, text: str | None, file: IO[str] | None, form: str 
     Example: kg query "SELECT ?label { ?t a trade:Tariff ; rdfs:label ?label }"
     """
     from kg.evaluation import Question
+    from kg.federation import gateways
 
-    print_answer(settings, at, Question(_one_text("query", text, file)), form)
+    with gateways(settings.allow_service, settings.deadline) as opened:
+        print_answer(settings, at, Question(_one_text("query", text, file), gateways=opened), form)
 
 
 @main.command()

@@ -185,7 +185,7 @@ class Draft:
             if all(holder.graph_name == TOP for holder in holders):
                 self.store.remove(ox.Quad(quad.subject, quad.predicate, quad.object))
 
-    def publish(self, message: str, *, content: str = "", warnings: int = 0) -> Record | None:
+    def publish(self, message: str, *, content: str = "", warnings: int = 0, author: str = "") -> Record | None:
         """Make this the current version, or do nothing if nothing changed. The draft is closed either way."""
         if not self.changed and not content:
             return None
@@ -202,6 +202,7 @@ class Draft:
             quads=self._versions.facts(self.base) + counts.added.total() - counts.removed.total(),
             content=content or self._versions.content(),
             warnings=warnings,
+            author=author,
         )
         path = self._settled()
         _write_changes(home / "changes" / f"{number}.nq.gz", self, self._settling)

@@ -52,6 +52,8 @@ class EndpointReader:
         self._url, self._deadline = url, deadline
 
     def answer(self, question: Question, format: Format) -> bytes:
+        if question.calls:
+            raise BadQuery("SERVICE is not passed on to another endpoint (KG_STORE).", "Ask each endpoint on its own.")
         from urllib.error import URLError
 
         from SPARQLWrapper import SPARQLWrapper

@@ -14,6 +14,7 @@ ParleyError
 ├── BadData               400  an RDF file that does not parse, with file and line
 ├── Refused               422  facts that do not conform to the shapes, with the report
 ├── TooMany               429  more work waiting than the server takes
+├── Unreachable           502  an endpoint that a query calls gives no answer
 ├── Stopped               503  a query or a load that hit its deadline or its memory limit
 └── StoreFailure          500  the store cannot be read or written
 
@@ -124,6 +125,10 @@ class Refused(ParleyError):
 
 class TooMany(ParleyError):
     status, title = 429, "Too many requests"
+
+
+class Unreachable(ParleyError):
+    status, title = 502, "No answer from elsewhere"
 
 
 class Stopped(ParleyError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import IO, Any, TypeVar, cast
@@ -11,15 +11,18 @@ from typing import IO, Any, TypeVar, cast
 import pyoxigraph as ox
 
 from kg import formats
-from kg.errors import BadQuery, Stopped
+from kg.errors import BadQuery, Stopped, Unreachable
+from kg.federation import routed
 from kg.formats import Format
-from kg.guard import check_query, with_escaped_dots
+from kg.guard import Call, check_query, with_escaped_dots
+from kg.store import is_damage
 from kg.terms import PREFIXES
 
 #: The native parser and evaluator recurse; a query within the guard's bounds fits in this many bytes.
 STACK_BYTES = 512 * 1024 * 1024
 #: Statements up to which a graph is small enough to look for the prefixes it uses.
 _SMALL = 5_000
+_SILENT = "With SERVICE SILENT the query goes on without it."
 
 T = TypeVar("T")
 
@@ -33,14 +36,17 @@ class Question:
     default_graphs: tuple[str, ...] = ()
     named_graphs: tuple[str, ...] = ()
     base: str = ""
+    #: Endpoints that it may call by SERVICE, each with its gateway (see `kg.federation`).
+    gateways: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     form: str = field(init=False)
     #: Whether the same question may have another answer on the same facts.
     volatile: bool = field(init=False)
+    calls: tuple[Call, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        checked = check_query(self.text)
-        object.__setattr__(self, "form", checked.form)
-        object.__setattr__(self, "volatile", checked.volatile)
+        checked = check_query(self.text, self.gateways)
+        for name, value in (("form", checked.form), ("volatile", checked.volatile), ("calls", checked.calls)):
+            object.__setattr__(self, name, value)
 
     @property
     def answers_with(self) -> tuple[Format, ...]:
@@ -59,15 +65,39 @@ def solve(store: ox.Store, question: Question) -> ox.QuerySolutions | ox.QueryBo
         how["default_graph"] = [ox.NamedNode(iri) for iri in question.default_graphs]
         how["named_graphs"] = [ox.NamedNode(iri) for iri in question.named_graphs]
     try:
-        return store.query(with_escaped_dots(question.text), **how)
+        text = routed(question.text, question.calls, question.gateways)
+        return store.query(with_escaped_dots(text), **how)
     except SyntaxError as error:
         raise BadQuery(f"The query does not parse: {error.msg}.") from None
     except ValueError as error:
         raise BadQuery(f"The query cannot be evaluated: {error}.") from None
+    except RuntimeError as error:
+        if "custom function" not in str(error):
+            raise
+        raise BadQuery(f"{error}.", "There are the functions of SPARQL 1.1 and no others.") from None
 
 
 def write(store: ox.Store, question: Question, format: Format, output: IO[bytes]) -> None:
-    """Evaluate and serialise the answer to `output` as it comes."""
+    """Evaluate and serialise the answer to `output` as it comes.
+
+    Raises:
+        BadQuery: the text does not parse.
+        Unreachable: an endpoint that it calls gives no answer.
+        Stopped: it ran out of memory.
+    """
+    try:
+        _write(store, question, format, output)
+        return
+    except (OSError, RuntimeError) as error:
+        if not question.calls or is_damage(error) or isinstance(error, ConnectionError):
+            raise
+        # The engine's words name the gateway, and after them comes what that said.
+        _, told, reason = str(error).partition("with payload:\n")
+    # Raised here, where nothing holds the engine's result any more: it must end in this thread.
+    raise Unreachable(reason if told else "An endpoint gave no results that can be read.", _SILENT)
+
+
+def _write(store: ox.Store, question: Question, format: Format, output: IO[bytes]) -> None:
     result = solve(store, question)
     if isinstance(result, ox.QueryTriples) != (format.kind == "graph"):
         # The engine reads CONSTRUCTWHERE as two words, the guard as none.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from hashlib import sha256
 from typing import Any, Protocol
@@ -16,6 +18,7 @@ from kg.content import Content
 from kg.engines import EndpointReader
 from kg.errors import Forbidden, NotAcceptable
 from kg.evaluation import Question
+from kg.federation import gateways
 from kg.formats import Format
 from kg.loading import Mode, Outcome
 from kg.operations import Using
@@ -26,6 +29,7 @@ from kg.rates import Inquiry
 from kg.records import Record
 from kg.settings import Settings
 from kg.store import Versions
+from kg.tokens import ANYBODY, Author, Token, read_tokens
 from kg.wire import rebuild_outcome
 
 
@@ -34,10 +38,12 @@ class Graph(Protocol):
 
     content: Content
     questions: Questions
-    token: str
+    tokens: Sequence[Token]
     bare: bool
     #: Why nothing can be written, empty if something can.
     refusal: str
+    #: The endpoints that queries may call, each with its gateway.
+    gateways: Mapping[str, str]
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
@@ -47,6 +53,7 @@ class Graph(Protocol):
         """A short word that tells a version from one of the same number in another store, or under another edition of
         Parley; empty where versions are not told."""
 
+    def written_by(self, author: Author) -> Graph: ...
     async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer: ...
     async def graph(self, iri: str, format: Format) -> Answer: ...
     async def dataset(self, format: Format) -> Answer:
@@ -74,18 +81,25 @@ class EmbeddedGraph:
 
     def __init__(self, versions: Versions, content: Content, settings: Settings) -> None:
         self._versions, self.content = versions, content
-        self.token, self.bare = settings.token, versions.bare
+        self.tokens: Sequence[Token] = read_tokens(settings)
+        self.bare = versions.bare
         self.questions = Questions(None if versions.bare else content)
-        self.refusal = "" if self.token else "Start it with a token in KG_TOKEN to allow writes."
+        self.refusal = "" if self.tokens else "Start it with a token in KG_TOKEN to allow writes."
+        self._author = ANYBODY
         self._marks: dict[int, str] = {0: "0"}
         self.cache = Cache(settings.cache << 20)
         self._pool = Pool(versions.home, workers=settings.workers, memory=settings.memory, deadline=settings.deadline)
 
+        self._settings, self._opened = settings, ExitStack()
+        self.gateways: Mapping[str, str] = {}
+
     async def start(self) -> None:
+        self.gateways = self._opened.enter_context(gateways(self._settings.allow_service, self._settings.deadline))
         await self._pool.start()
 
     async def stop(self) -> None:
         await self._pool.stop()
+        await asyncio.to_thread(self._opened.close)
 
     def version(self) -> int:
         return self._versions.current()
@@ -99,6 +113,12 @@ class EmbeddedGraph:
             digest = sha256(f"{__version__} {record.at} {record.message} {record.graphs}".encode())
             self._marks[version] = digest.hexdigest()[:8]
         return self._marks[version]
+
+    def written_by(self, author: Author) -> EmbeddedGraph:
+        """The same graph, whose writes are those of an author."""
+        graph = copy.copy(self)
+        graph._author = author
+        return graph
 
     async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer:
         key, size = (question, format.name), len(question.text)
@@ -114,6 +134,7 @@ class EmbeddedGraph:
             "default_graphs": question.default_graphs,
             "named_graphs": question.named_graphs,
             "base": question.base,
+            "gateways": dict(question.gateways),
         }
         answer = await self._pool.read(request, deadline)
         if question.volatile:
@@ -145,11 +166,11 @@ class EmbeddedGraph:
             "expected": asdict(expected),
         }
         bodies = [d.data for d in documents if isinstance(d.data, bytes)]
-        return rebuild_outcome(await _json(await self._pool.write(request, *bodies)))
+        return await self._write(request, *bodies)
 
     async def remove(self, graph: str, *, dry_run: bool, expected: Expected) -> Outcome:
         request = {"job": "remove", "graphs": [graph], "dry_run": dry_run, "expected": asdict(expected)}
-        return rebuild_outcome(await _json(await self._pool.write(request)))
+        return await self._write(request)
 
     async def update(
         self,
@@ -165,14 +186,19 @@ class EmbeddedGraph:
         if within is not None:
             how["message"] = f"PATCH {within or 'default graph'}"
         request = {"job": "update", "text": text, **asdict(using), **how}
-        return rebuild_outcome(await _json(await self._pool.write(request)))
+        return await self._write(request)
+
+    async def _write(self, request: dict[str, Any], *documents: bytes) -> Outcome:
+        answer = await self._pool.write({**request, "author": asdict(self._author)}, *documents)
+        return rebuild_outcome(await _json(answer))
 
 
 class EndpointGraph:
     """Another SPARQL 1.1 endpoint, read only: questions, rates and queries over a graph that lives elsewhere."""
 
-    token = ""
+    tokens: Sequence[Token] = ()
     bare = False
+    gateways: Mapping[str, str] = {}
     refusal = "It shows another endpoint (KG_STORE): write to that endpoint itself."
 
     def __init__(self, url: str, content: Content, settings: Settings) -> None:
@@ -194,6 +220,9 @@ class EndpointGraph:
 
     def mark(self, version: int) -> str:
         return ""
+
+    def written_by(self, author: Author) -> EndpointGraph:
+        return self
 
     async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer:
         body = await asyncio.to_thread(self._reader.answer, question, format)

@@ -23,6 +23,7 @@ from kg.records import Record
 from kg.report import Report
 from kg.store import Versions
 from kg.terms import DERIVED_GRAPHS
+from kg.tokens import ANYBODY, Author
 from kg.updating import apply_update
 
 Mode = Literal["replace", "merge"]
@@ -63,6 +64,7 @@ def load(
     dry_run: bool = False,
     expected: Expected = WHATEVER,
     progress: Progress = _silent,
+    author: Author = ANYBODY,
 ) -> Outcome:
     """Put documents into their graphs: instead of what the graph held, or beside it.
 
@@ -73,6 +75,7 @@ def load(
         BadData: a document does not parse, uses a term that the ontology does not have, or states facts in no graph.
         BadRequest: a document is for a graph that is not the user's to write.
         PreconditionFailed: the graph is not as expected.
+        Forbidden: a graph that would change is not the author's to change.
         Refused: the facts do not conform. The store is as before.
     """
     documents = _told_apart(documents, mode)
@@ -84,7 +87,7 @@ def load(
         expected.check(versions, draft, targets.pop() if len(targets) == 1 else None)
         new = _put(draft, documents, incoming, keep=mode == "merge")
         text = message or "Load " + ", ".join(d.name for d in documents)
-        outcome = _finish(versions, draft, content, documents, text, dry_run, progress)
+        outcome = _finish(versions, draft, content, documents, text, dry_run, progress, author)
     return outcome if outcome.record is None else replace(outcome, created=tuple(sorted(new)))
 
 
@@ -141,6 +144,7 @@ def remove(
     dry_run: bool = False,
     expected: Expected = WHATEVER,
     progress: Progress = _silent,
+    author: Author = ANYBODY,
 ) -> Outcome:
     """Remove whole graphs, all of them or none, if each is as expected.
 
@@ -148,6 +152,7 @@ def remove(
         BadRequest: a graph is not the user's to write.
         PreconditionFailed: a graph is not as expected.
         NotFound: there is no such graph.
+        Forbidden: a graph is not the author's to change.
         Refused: other facts rely on what a graph says. The store is as before.
     """
     for graph in graphs:
@@ -165,7 +170,7 @@ def remove(
         for name in names.values():
             draft.set_graph(name, ())
         text = message or f"Remove {', '.join(names)}"
-        return _finish(versions, draft, content, (), text, dry_run, progress)
+        return _finish(versions, draft, content, (), text, dry_run, progress, author)
 
 
 def update(
@@ -180,6 +185,7 @@ def update(
     dry_run: bool = False,
     expected: Expected = WHATEVER,
     progress: Progress = _silent,
+    author: Author = ANYBODY,
 ) -> Outcome:
     """Apply a SPARQL 1.1 update, all of its operations or none, to the store or `within` one graph; see `apply_update`.
 
@@ -188,6 +194,7 @@ def update(
         BadRequest: it writes to a graph that is not the user's, or not the one that it is kept to.
         PreconditionFailed: the graph, or without one the store, is not as expected.
         BadData: it states an axiom, or uses a term that the ontology does not have.
+        Forbidden: a graph that would change is not the author's to change.
         Refused: what would be does not conform. The store is as before.
     """
     progress("updating")
@@ -199,7 +206,7 @@ def update(
             for _ in Admission(vocabulary(content)).admit((None, q) for q in sorted(draft.additions(), key=str)):
                 pass
         said = message or f"Update: {shorten(text, 80, placeholder=' …')}"
-        outcome = _finish(versions, draft, content, (), said, dry_run, progress)
+        outcome = _finish(versions, draft, content, (), said, dry_run, progress, author)
     return replace(outcome, created=(within,)) if within and outcome.record and not there else outcome
 
 
@@ -233,7 +240,7 @@ def undo(
         draft.remove(there)
         draft.add(gone)
         text = message or f"Undo version {version}"
-        outcome = _finish(versions, draft, content, (), text, dry_run, progress)
+        outcome = _finish(versions, draft, content, (), text, dry_run, progress, ANYBODY)
     return replace(outcome, skipped=len(change.added) + len(change.removed) - len(there) - len(gone))
 
 
@@ -289,7 +296,9 @@ def _finish(
     message: str,
     dry_run: bool,
     progress: Progress,
+    author: Author,
 ) -> Outcome:
+    author.require(draft.changed_graphs)
     report = Report()
     if not versions.bare and draft.changed:
         report = _judge(draft, content, documents, progress, dry_run=dry_run)
@@ -297,7 +306,7 @@ def _finish(
             raise Refused(report)
     if dry_run:
         return Outcome(None, report)
-    return Outcome(draft.publish(message, warnings=len(report.findings)), report)
+    return Outcome(draft.publish(message, warnings=len(report.findings), author=author.name), report)
 
 
 def _judge(

@@ -26,7 +26,7 @@ _HEADERS = {
 
 def install(app: FastAPI) -> None:
     """Have the application answer its errors this way."""
-    app.exception_handler(ParleyError)(_on_parley_error)
+    app.exception_handler(ParleyError)(on_parley_error)
     app.exception_handler(NotModified)(_on_not_modified)
     app.exception_handler(HTTPException)(_on_http_exception)
     app.exception_handler(RequestValidationError)(_on_validation_error)
@@ -42,7 +42,8 @@ def _answer(request: Request, status: int, title: str, detail: str, **members: A
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
-async def _on_parley_error(request: Request, error: Exception) -> Response:
+async def on_parley_error(request: Request, error: Exception) -> Response:
+    """The answer to a request that failed in a way that we know."""
     assert isinstance(error, ParleyError)
     if isinstance(error, Refused):
         form = report_form(request, request.query_params.get("format", ""))

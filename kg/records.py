@@ -30,6 +30,8 @@ class Record:
     quads: int = 0
     content: str = ""
     warnings: int = 0
+    #: The name of the token by which it came over HTTP; `who` then runs the server.
+    author: str = ""
 
 
 Counts = Mapping[ox.NamedNode | ox.DefaultGraph, int]

@@ -26,7 +26,7 @@ def serve(settings: Settings, versions: Versions | None, host: str, port: int) -
     Raises:
         BadRequest: the address cannot be listened on.
     """
-    made = not settings.token and versions is not None and _is_loopback(host)
+    made = not (settings.token or settings.token_file) and versions is not None and _is_loopback(host)
     if made:
         settings = dataclasses.replace(settings, token=secrets.token_urlsafe(24))
     content = Content.shipped()

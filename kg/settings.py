@@ -37,11 +37,16 @@ class Settings:
     )
     token: str = field(
         default="",
+        repr=False,
         metadata={
             "variable": "KG_TOKEN",
-            "help": "bearer token for writes over HTTP; "
+            "help": "bearer tokens for writes over HTTP, `[NAME:]SECRET[@PREFIX]`, separated by spaces; "
             "without one a server on loopback makes its own, any other is read-only",
         },
+    )
+    token_file: str = field(
+        default="",
+        metadata={"variable": "KG_TOKEN_FILE", "help": "file that holds bearer tokens, beside those of KG_TOKEN"},
     )
     deadline: float = field(default=30.0, metadata={"variable": "KG_DEADLINE", "help": "seconds that a query may take"})
     memory: int = field(
@@ -53,6 +58,14 @@ class Settings:
     )
     workers: int = field(
         default=2, metadata={"variable": "KG_WORKERS", "help": "number of processes that evaluate queries"}
+    )
+
+    allow_service: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "variable": "KG_ALLOW_SERVICE",
+            "help": "URLs of the endpoints that queries may call by SERVICE, separated by spaces; default: none",
+        },
     )
 
     @classmethod
@@ -75,8 +88,10 @@ class Settings:
 def _convert(variable: str, name: str, raw: Any) -> Any:
     if name == "home":
         return Path(raw).expanduser()
-    if name in ("store", "token"):
+    if name in ("store", "token", "token_file"):
         return str(raw)
+    if name == "allow_service":
+        return _read_endpoints(raw)
     kind = float if name == "deadline" else int
     try:
         number = kind(raw)
@@ -88,6 +103,12 @@ def _convert(variable: str, name: str, raw: Any) -> Any:
             f"{variable} is {raw!r}.", f"It takes a {'number' if kind is float else 'whole number'} above {least}."
         )
     return number
+
+
+def _read_endpoints(text: str) -> tuple[str, ...]:
+    from kg.federation import read_endpoint
+
+    return tuple(read_endpoint(url).url for url in text.split())
 
 
 def limit_memory(megabytes: int) -> None:

@@ -44,7 +44,9 @@ def history(settings: Settings, form: str) -> None:
         click.echo(json.dumps([asdict(r) for r in records], ensure_ascii=False, indent=2))
         return
     for r in records:
-        click.echo(f"{r.version}  {r.at}  {r.who}  +{r.added:,} -{r.removed:,} ({r.quads:,} facts)  {r.message}")
+        click.echo(
+            f"{r.version}  {r.at}  {r.author or r.who}  +{r.added:,} -{r.removed:,} ({r.quads:,} facts)  {r.message}"
+        )
 
 
 @click.command()

@@ -14,7 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,14 @@ def start_worker(
             stdin=subprocess.DEVNULL,
             stderr=errors,
             # glibc would set aside half a gigabyte of addresses for its threads, out of the memory limit.
-            env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+            env={**_without_tokens(os.environ), "MALLOC_ARENA_MAX": "1"},
         )
     return process, ours
+
+
+def _without_tokens(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a process may know that works with foreign text."""
+    return {name: value for name, value in environment.items() if not name.startswith("KG_TOKEN")}
 
 
 def ask_once(

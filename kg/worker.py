@@ -128,7 +128,7 @@ class Worker:
 
     def _query(self, request: dict[str, Any], _: list[bytes]) -> None:
         default, named = (tuple(request[kind]) for kind in ("default_graphs", "named_graphs"))
-        question = Question(request["text"], default, named, request["base"])
+        question = Question(request["text"], default, named, request["base"], request["gateways"])
         form = formats.named(request["format"], question.answers_with)
         version, store = self._current.get()
         body = self._answer(version=version)
@@ -199,6 +199,7 @@ class Worker:
         """Have one of `kg.loading` write, as the request wants it done, and answer with the outcome."""
         from kg.conditions import Expected
         from kg.content import Content
+        from kg.tokens import Author
 
         outcome = write(
             self._versions,
@@ -208,6 +209,7 @@ class Worker:
             dry_run=request["dry_run"],
             expected=Expected(**request.get("expected", {})),
             progress=self._progress,
+            author=Author(**request.get("author", {})),
             **how,
         )
         body = self._answer(version=self._versions.current())

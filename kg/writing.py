@@ -3,7 +3,6 @@ nothing."""
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any
@@ -24,6 +23,7 @@ from kg.operations import EVERYTHING, Using
 from kg.parsing import MAX_BYTES, Document
 from kg.replies import DryRun, ReportForm, graph_of, tell
 from kg.terms import SOURCE
+from kg.tokens import find
 
 GraphName = Annotated[
     list[str] | None, Query(alias="graph", description="The graph's IRI; `default` alone: all sources merged.")
@@ -36,9 +36,10 @@ def _writer(request: Request, given: Annotated[HTTPAuthorizationCredentials | No
     graph = graph_of(request)
     if graph.refusal:
         raise Forbidden("This server is read-only.", graph.refusal)
-    if given is None or not hmac.compare_digest(given.credentials.strip().encode(), graph.token.encode()):
+    author = find(graph.tokens, given.credentials.strip()) if given else None
+    if author is None:
         raise Unauthorized("Writing needs the server's token.", "Send it as: Authorization: Bearer TOKEN.")
-    return graph
+    return graph.written_by(author)
 
 
 Writer = Annotated[Graph, Depends(_writer)]
@@ -95,7 +96,7 @@ _TOLD: dict[int | str, dict[str, Any]] = {
     200: {"description": "Done, or nothing to do", "content": _DONE},
     400: {"description": "The request or its body cannot be read", "content": _PROBLEM},
     401: {"description": "No token, or a wrong one", "content": _PROBLEM},
-    403: {"description": "The server is read-only", "content": _PROBLEM},
+    403: {"description": "The server is read-only, or the token is for other sources", "content": _PROBLEM},
     406: {"description": "No such form of the report", "content": _PROBLEM},
     422: {"description": "Facts that do not conform; nothing was changed", "content": {**_PROBLEM, **_REPORT}},
 }

@@ -146,6 +146,26 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
     assert missing_links(page.read_text("utf-8"), page.parent) == []
 
 
+def unknown_tests(text: str) -> list[str]:
+    """The tests that a text names, as `file.py::name`, and that are not there."""
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", text)
+    assert named
+    tests = {path.name: path.read_text("utf-8") for path in (ROOT / "tests").glob("test_*.py")}
+    return [f"{file}::{name}" for file, name in named if f"def {name}(" not in tests.get(file, "")]
+
+
+def test_security_page_names_tests_that_are_there() -> None:
+    """Each point of docs/security.md is shown by a test of the name that it gives."""
+    assert unknown_tests((ROOT / "docs" / "security.md").read_text("utf-8")) == []
+
+
+def test_a_test_that_is_not_there_is_found() -> None:
+    """A test of another file or of no file is told from one that is where it is said to be."""
+    own = test_a_test_that_is_not_there_is_found.__name__
+    text = f"`test_docs.py::{own}`, `test_store.py::{own}` and `test_nothing.py::{own}`"
+    assert unknown_tests(text) == [f"test_store.py::{own}", f"test_nothing.py::{own}"]
+
+
 def test_a_link_to_nowhere_is_found() -> None:
     """A link to a file that is not there is told from one that is, and from one to another host."""
     text = "[a](README.md#start), [b](docs/nowhere.md) and [c](https://example.org/nowhere.md)"

@@ -75,6 +75,7 @@ def test_update_is_refused(text: str) -> None:
         "INSERT DATA { <urn:a> <urn:b> 'LOAD' }",
         "PREFIX load: <urn:l> with load:SERVICE delete { ?s ?p ?o } where { ?s ?p ?o }",
         "# SELECT\nCLEAR GRAPH <urn:LOAD>",
+        "PREFIX load: <urn:l> COPY load:a TO load:b ; INSERT DATA { load:a a load:b . load:c a 1 }",
         "INSERT { ?s ?p ?o } WHERE { SELECT * { ?s ?p ?o } }",
     ],
 )
@@ -89,6 +90,9 @@ def test_update_is_let_through_as_one(text: str) -> None:
         ("PREFIX insert: <urn:insert> # INSERT", "no SPARQL update"),
         (f"INSERT {{ ?s ?p ?o }} WHERE {{ {CALL} }}", "SERVICE calls other servers"),
         ("CLEAR ALL ; LOAD <file:///etc/passwd>", "LOAD fetches documents"),
+        ("PREFIX p: <urn:p> LOADp:x", "LOAD fetches documents"),
+        ("PREFIX p: <urn:p> CLEAR ALL;LOADSILENTp:x", "LOAD fetches documents"),
+        ("PREFIX p: <urn:p> CLEAR ALL; LO\\u0041Dp:x", "LOAD fetches documents"),
         ("INSERT DATA { <urn:a> <urn:b> " + "[ <urn:b> " * MAX_DEPTH, "nests deeper"),
         ("INSERT DATA { " + "<urn:a> <urn:b> 1 . " * (MAX_TOKENS // 4) + "}", "more than 60,000 tokens"),
         ("CLEAR ALL #" + "x" * MAX_LENGTH, r"1,000,0\d\d characters"),

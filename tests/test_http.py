@@ -241,7 +241,7 @@ class TestOtherOrigins:
 
     def preflight(self, client: httpx.Client, method: str, headers: str = "") -> httpx.Response:
         asked = {"Origin": self.ORIGIN, "Access-Control-Request-Method": method}
-        return client.options("/graphs", headers={**asked, "Access-Control-Request-Headers": headers})
+        return client.options("/sparql", headers={**asked, "Access-Control-Request-Headers": headers})
 
     @pytest.mark.parametrize("path", ["/sparql?query=ASK+{}", "/questions/rounds", "/id/country/JP", "/sparql"])
     def test_may_read(self, client: httpx.Client, path: str) -> None:

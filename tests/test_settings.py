@@ -17,10 +17,15 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "home": ("/tmp/kg", Path("/tmp/kg")),
     "store": ("http://127.0.0.1:3030/sparql", "http://127.0.0.1:3030/sparql"),
     "token": ("secret", "secret"),
+    "token_file": ("/run/secrets/parley", "/run/secrets/parley"),
     "deadline": ("2.5", 2.5),
     "memory": ("2048", 2048),
     "cache": ("8", 8),
     "workers": ("3", 3),
+    "allow_service": (
+        "https://example.org/sparql  http://127.0.0.1:3030/sparql",
+        ("https://example.org/sparql", "http://127.0.0.1:3030/sparql"),
+    ),
 }
 
 
@@ -99,6 +104,10 @@ def test_memory_in_which_no_worker_could_start_is_refused(monkeypatch: pytest.Mo
     monkeypatch.setenv("KG_MEMORY", "100")
     with pytest.raises(BadRequest, match=r"KG_MEMORY is '100'\. It takes a whole number above \d{3,}\."):
         Settings.from_environment()
+
+
+def test_settings_do_not_show_their_token() -> None:
+    assert "secret" not in repr(Settings(token="secret"))
 
 
 def test_settings_do_not_change() -> None:
