@@ -84,7 +84,7 @@ def test_the_tag_is_weak_and_still_good(client: httpx.Client) -> None:
 def test_the_weak_tag_guards_a_write(bare_server: Server) -> None:
     with bare_server.client() as client:
         headers = {"Content-Type": "text/turtle", **AUTHORIZED}
-        body = "".join(f"<urn:x> <urn:is> {n} .\n" for n in range(100))
+        body = "".join(f"<urn:x> <urn:is> {n:06} .\n" for n in range(300))
         client.put("/graphs/a", content=body, headers=headers)
         tag = raw(client, "/graphs/a", "gzip")[0]["etag"]
         assert tag.startswith("W/")
@@ -100,7 +100,7 @@ def test_head_has_no_body(client: httpx.Client) -> None:
 def test_a_stream_comes_before_it_ends_and_breaks_if_it_is_stopped(client: httpx.Client, coding: str) -> None:
     """Were it gathered first, the deadline would come with a clean 503; were it ended, it would pass for whole."""
     query = "SELECT * { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
-    parameters = {"query": query, "format": "tsv", "timeout": "2"}
+    parameters = {"query": query, "format": "tsv", "timeout": "6"}
     with client.stream("GET", "/sparql", params=parameters, headers={"Accept-Encoding": coding}) as answer:
         assert (answer.status_code, answer.headers["content-encoding"]) == (200, coding)
         with pytest.raises(httpx.RemoteProtocolError):
