@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
-from kg import __version__, describing, formats, problems, writing
+from kg import __version__, describing, formats, openapi, problems, writing
 from kg.catalogue import Catalogue
 from kg.compressing import Compressed
 from kg.conditions import tag_headers
@@ -82,6 +82,7 @@ def create_app(graph: Graph) -> FastAPI:
     own = (_sparql_routes, _graph_routes, _question_routes, _entity_routes, _service_routes)
     for route in (*own, writing.routes, describing.routes):
         route(app)
+    openapi.install(app, graph)
     return app
 
 

@@ -93,7 +93,7 @@ def mcp(settings: Settings) -> None:
 
     Its tools run SPARQL, describe the schema, find entities by name and ask named questions. It cannot write.
 
-    Example: kg --home FOLDER mcp
+    Example: kg mcp
     """
     try:
         from kg.mcp import serve as run
