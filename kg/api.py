@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
-from kg import __version__, describing, formats, problems, writing
+from kg import __version__, describing, formats, openapi, problems, writing
 from kg.catalogue import Catalogue
 from kg.compressing import Compressed
 from kg.conditions import tag_headers
@@ -22,7 +22,9 @@ from kg.evaluation import Question
 from kg.graph import Graph
 from kg.incoming import MAX_QUERY_BYTES, read_iri, read_protocol, read_seconds, wants_page
 from kg.origins import Origins
-from kg.pages import Pages, check_names
+from kg.pages import Pages, check_names, links
+from kg.paging import IN_BROWSER, MOST, Page, header
+from kg.questions import RESERVED
 from kg.rates import Inquiry
 from kg.replies import (
     TheGraph,
@@ -41,7 +43,7 @@ from kg.terms import ID, ROOT, SOURCE
 from kg.writing import GraphName, read_address, read_target
 
 #: Headers of answers that scripts of other origins may see.
-_EXPOSED = ["ETag", "Location", "Parley-Version"]
+_EXPOSED = ["ETag", "Link", "Location", "Parley-Version"]
 _DESCRIPTION = """Parley holds facts about trade talks and tariffs as one RDF graph, every fact with its source.
 Ask in SPARQL, or ask a named question. Writes need a bearer token. Errors are `application/problem+json`."""
 
@@ -80,6 +82,7 @@ def create_app(graph: Graph) -> FastAPI:
     own = (_sparql_routes, _graph_routes, _question_routes, _entity_routes, _service_routes)
     for route in (*own, writing.routes, describing.routes):
         route(app)
+    openapi.install(app, graph)
     return app
 
 
@@ -195,18 +198,31 @@ def _question_routes(app: FastAPI) -> None:
 
     @app.get("/questions/{name}", tags=["Questions"], summary="Ask a named question; its parameters go in the URL")
     async def questions_ask(
-        request: Request, graph: TheGraph, pages: ThePages, name: str, format: Wanted = ""
+        request: Request,
+        graph: TheGraph,
+        pages: ThePages,
+        name: str,
+        format: Wanted = "",
+        limit: Annotated[int | None, Query(ge=1, le=MOST, description="Rows of a page; without it, all rows.")] = None,
+        offset: Annotated[int, Query(ge=0, lt=2**63 - MOST, description="Rows before the page; it needs a limit.")] = 0,
     ) -> Response:
         named = graph.questions[name]
-        given = {key: value for key, value in request.query_params.items() if key != "format"}
+        given = {key: value for key, value in request.query_params.items() if key not in RESERVED}
         if wants_page(request):
             tag = tag_headers(request, graph, "html")
-            return tagged(await pages.ask(named, given), tag)
+            return tagged(await pages.ask(named, given, Page(limit or IN_BROWSER, offset)), tag)
+        if offset and limit is None:
+            raise BadRequest("An offset alone makes no page.", "Give a limit too.")
         form = choose(request, format, formats.ROWS)
-        bound = named.bind(given)
+        page = Page(limit, offset) if limit else None
+        bound = named.bind(given, page)
         await check_names(graph, named, given)
         tag = tag_headers(request, graph, form.name)
-        return stream(await graph.query(bound, form), form, tag)
+        others = {} if page is None else await links(graph, named, given, page, format)
+        answer = stream(await graph.query(bound, form), form, tag)
+        if others:
+            answer.headers["Link"] = header(others)
+        return answer
 
     @app.get("/rate", tags=["Questions"], summary="The duty rate on a product from an origin on a day, explained")
     async def rate(

@@ -87,6 +87,24 @@ def serve(settings: Settings, host: str, port: int, bare: bool) -> None:
 
 
 @main.command()
+@click.pass_obj
+def mcp(settings: Settings) -> None:
+    """Let a language model read the graph: an MCP server on standard input and output. Needs the extra `mcp`.
+
+    Its tools run SPARQL, describe the schema, find entities by name and ask named questions. It cannot write.
+
+    Example: kg mcp
+    """
+    try:
+        from kg.mcp import serve as run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "mcp":
+            raise
+        raise BadRequest("`kg mcp` needs the extra mcp.", "Install it: pip install 'parley-kg[mcp]'.") from None
+    run(settings, None if settings.store else open_versions(settings))
+
+
+@main.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER...", type=_FILES)
 @click.option("--graph", help="IRI of the source graph; default: named by the file.")
 @click.option("--merge", is_flag=True, help="Keep what the graph holds already.")

@@ -14,7 +14,7 @@ ParleyError
 ├── BadData               400  an RDF file that does not parse, with file and line
 ├── Refused               422  facts that do not conform to the shapes, with the report
 ├── TooMany               429  more work waiting than the server takes
-├── Unreachable           502  an endpoint that a query calls gives no answer
+├── Unreachable           502  a server, or an endpoint that a query calls, gives no answer or half of one
 ├── Stopped               503  a query or a load that hit its deadline or its memory limit
 └── StoreFailure          500  the store cannot be read or written
 
@@ -137,3 +137,27 @@ class Stopped(ParleyError):
 
 class StoreFailure(ParleyError):
     title = "Store failure"
+
+
+def from_problem(status: int, document: dict[str, Any]) -> ParleyError:
+    """The error that a server told with this status and problem document, which may be empty."""
+    detail, hint = str(document.get("detail") or ""), str(document.get("hint") or "")
+    if status == Refused.status and isinstance(document.get("report"), dict):
+        from kg.report import Report
+
+        return Refused(Report.from_dict(document["report"]))
+    kind = _kind(status, document.get("title"))
+    message = detail.removesuffix(hint).strip() or f"The server answers with the status {status}."
+    if kind is not BadData:
+        return kind(message, hint)
+    told = BadData("", file=str(document.get("file") or ""), line=document.get("line"))
+    return BadData(message.removeprefix(str(told)).strip(), hint, file=told.file, line=told.line)
+
+
+def _kind(status: int, title: Any) -> type[ParleyError]:
+    """The class with this status and title, else the widest one with the status."""
+    kinds: list[type[ParleyError]] = [ParleyError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    fitting = [kind for kind in kinds if kind.status == status and not issubclass(kind, Refused)]
+    return next((kind for kind in fitting if kind.title == title), next(iter(fitting), ParleyError))

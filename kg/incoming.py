@@ -7,6 +7,7 @@ import zlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
+import pyoxigraph as ox
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -107,9 +108,12 @@ def read_seconds(text: str) -> float | None:
 
 def read_iri(text: str) -> str:
     iri = expand(text)
-    if iri is None:
-        raise BadRequest(f"{text!r} is no absolute IRI.", "Give one such as https://w3id.org/parley/source/….")
-    return iri
+    try:
+        return ox.NamedNode(iri or "").value  # the engine has the last word on what an IRI may hold
+    except ValueError:
+        raise BadRequest(
+            f"{text!r} is no absolute IRI.", "Give one such as https://w3id.org/parley/source/…."
+        ) from None
 
 
 def read_text(body: bytes) -> str:

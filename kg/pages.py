@@ -15,6 +15,7 @@ from kg import formats
 from kg.diagram import draw
 from kg.errors import NotFound, ParleyError
 from kg.evaluation import Question
+from kg.paging import Page
 from kg.questions import refuse_unknown
 from kg.results import Cell, Table
 from kg.terms import DERIVED_GRAPHS, ID, ONTOLOGY_GRAPH, PREFIXES, ROOT, SOURCE, TRADE, compact
@@ -75,6 +76,15 @@ async def check_names(graph: Graph, question: NamedQuestion, given: Mapping[str,
         refuse_unknown(Table.from_json(await answer.read()))
 
 
+async def links(
+    graph: Graph, question: NamedQuestion, given: Mapping[str, str], page: Page, format: str = ""
+) -> dict[str, str]:
+    """The links from one page of the answer to a named question to the others."""
+    answer = await graph.query(question.bind(given, page.next_row()), formats.ROWS[0])
+    more = bool(Table.from_json(await answer.read()).rows)
+    return page.links(f"/questions/{question.name}", {**given, **({"format": format} if format else {})}, more=more)
+
+
 class Pages:
     """Renders the pages of one graph."""
 
@@ -101,18 +111,19 @@ class Pages:
     def questions(self) -> HTMLResponse:
         return self._render("questions.html", questions=self._graph.questions.all)
 
-    async def ask(self, question: NamedQuestion, given: Mapping[str, str]) -> HTMLResponse:
-        """The answer to a named question, with a form for its parameters; a bad value is said beside the form."""
+    async def ask(self, question: NamedQuestion, given: Mapping[str, str], part: Page) -> HTMLResponse:
+        """A part of the answer to a named question, with a form for its parameters; a bad value is said beside it."""
         page: dict[str, Any] = {"title": question.title, "question": question, "given": given, "query": question.text}
         try:
-            bound = question.bind(given)
+            bound = question.bind(given, part)
             await check_names(self._graph, question, given)
         except ParleyError as error:
             return self._render("answer.html", status=error.status, problem=str(error), **page)
         answer = await self._graph.query(bound, formats.ROWS[0])
         table = _titled(Table.from_json(await answer.read()).for_people())
         href = f"/questions/{question.name}?{urlencode({**given, 'format': ''})}"
-        return self._render("answer.html", table=table, links=_links(href, formats.ROWS), **page)
+        others = await links(self._graph, question, given, part)
+        return self._render("answer.html", table=table, links=_links(href, formats.ROWS), pages=others, **page)
 
     def answer(self, title: str, question: Question, body: bytes) -> HTMLResponse:
         """The answer to a query: a table, or Turtle as text."""

@@ -13,14 +13,18 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from kg.content import Content
 from kg.errors import BadRequest, NotFound, StoreFailure
 from kg.evaluation import Question
+from kg.paging import Page, paged
 from kg.rates import product_codes
 from kg.results import Table
 from kg.terms import CONCEPT_KINDS, ENTITY_KINDS, PREFIXES, SOURCE, expand
 
+#: Parameters of the URL that are not the question's own.
+RESERVED: Final = ("format", "limit", "offset")
 _SLUG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
 
 
@@ -88,8 +92,8 @@ class NamedQuestion:
     columns: tuple[str, ...]
     description: str = ""
 
-    def bind(self, given: Mapping[str, str]) -> Question:
-        """Fill the parameters in. Empty values count as not given.
+    def bind(self, given: Mapping[str, str], page: Page | None = None) -> Question:
+        """Fill the parameters in, for the whole answer or for one page of it. Empty values count as not given.
 
         Raises:
             BadRequest: an unknown or malformed parameter, or a required one that is missing.
@@ -108,7 +112,7 @@ class NamedQuestion:
             elif parameter.required:
                 example = f"For example: {parameter.name}={parameter.example}." if parameter.example else ""
                 raise BadRequest(f"The question {self.name} needs {parameter.name}.", example)
-        return Question(text)
+        return Question(text if page is None else paged(text, self.columns, page))
 
     def unknown_names(self, given: Mapping[str, str]) -> Question | None:
         """A query for the values given that name nothing in the graph, with what it knows of their kind.
@@ -204,6 +208,8 @@ def _parameter(entry: Mapping[str, object]) -> Parameter:
     if kind not in ("date", "integer", "text", "iri", "source", *ENTITY_KINDS, *CONCEPT_KINDS):
         raise ValueError(f"{kind!r} is no kind of parameter")
     name = str(entry["name"])
+    if name in RESERVED:
+        raise ValueError(f"{name!r} is for every question")
     return Parameter(
         name=name,
         kind=kind,

@@ -100,6 +100,12 @@ class Report:
             "contradictions": [asdict(c) for c in self.contradictions],
         }
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Report:
+        """The report from what `as_dict` made of it."""
+        findings = [Finding(**finding) for finding in (*data["violations"], *data["warnings"])]
+        return cls(findings, [Contradiction(**contradiction) for contradiction in data["contradictions"]])
+
     def text(self) -> str:
         """One line a finding, violations first."""
         lines = [f.text() for f in (*self.violations, *self.warnings)]

@@ -98,7 +98,7 @@ def example(command: str) -> list[str]:
     return shlex.split(text.partition("Example: kg ")[2].strip())
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"serve", "check"}))
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"serve", "mcp", "check"}))
 def test_example_of_the_help_works(home: Path, notes: Path, command: str) -> None:
     (home.parent / "my-facts.ttl").write_bytes(notes.read_bytes())
     if command in ("remove", "undo"):

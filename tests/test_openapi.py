@@ -1,0 +1,103 @@
+"""The description of the API is true: requests made from it get the answers that it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from schemathesis import CheckFunction
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from kg.api import create_app
+from kg.graph import EndpointGraph
+from kg.settings import Settings
+from kg.terms import SOURCE
+from tests.conftest import CONTENT
+from tests.server import TOKEN, Server
+
+#: Values that lead further than into a refusal.
+LIKELY: dict[str, list[str]] = {
+    "query": [
+        "SELECT * { ?s ?p ?o } LIMIT 3",
+        "ASK { country:JP ?p ?o }",
+        "CONSTRUCT WHERE { country:JP ?p ?o }",
+        "DESCRIBE country:JP",
+    ],
+    "update": [f"INSERT DATA {{ GRAPH <{SOURCE}x> {{ <urn:a> a foaf:Person }} }}", "CLEAR GRAPH source:x"],
+    "graph": [f"{SOURCE}2025-06-06-yomiuri-fifth-round", "source:x", "graph:entailed"],
+    "format": ["", "json", "csv", "turtle", "jsonld", "html", "text"],
+    "path": ["country/JP", "2025-06-06-yomiuri-fifth-round", "country/XX", "a//b", "%"],
+    "importer": ["US", "EU"],
+    "origin": ["JP", "XX"],
+    "product": ["8703.23.01", "87"],
+    "on": ["2025-06-07", "9999-12-31"],
+    "knownOn": ["2025-06-07", ""],
+    "limit": ["1", "10000"],
+    "timeout": ["20"],
+}
+BODIES = {
+    "application/sparql-query": LIKELY["query"],
+    "application/sparql-update": LIKELY["update"],
+    "text/turtle": ["<urn:a> a foaf:Person .", "<urn:a> <urn:b> 1 .", "<> a"],
+    "application/n-triples": ["<urn:a> <urn:b> <urn:c> .", ""],
+    "application/rdf+xml": ['<RDF xmlns="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/>', "<!DOCTYPE a>"],
+    "application/ld+json": ['{"@id": "urn:a", "urn:b": 1}', '{"@context": "http://127.0.0.1:1/"}', "["],
+    "application/trig": [f"<{SOURCE}x> {{ <urn:a> <urn:b> 1 }}", "<urn:a> <urn:b> 1 ."],
+    "application/n-quads": [f"<urn:a> <urn:b> <urn:c> <{SOURCE}x> .", "<urn:a>"],
+}
+for media, texts in BODIES.items():
+    schemathesis.openapi.media_type(media, st.sampled_from([text.encode() for text in texts]) | st.binary())
+
+schema = schemathesis.openapi.from_dict(create_app(EndpointGraph("http://127.0.0.1:1/", CONTENT, Settings())).openapi())
+given_likely = schema.given(likely=st.fixed_dictionaries({name: st.sampled_from(LIKELY[name]) for name in LIKELY}))
+bounded: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "phases": [Phase.generate],
+}
+
+
+def check(server: Server, case: schemathesis.Case[Any], likely: dict[str, str]) -> None:
+    """Send the request, as it is or with likely values, and compare the answer with what the description says."""
+    if case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE:
+        for part in (case.path_parameters, case.query, case.body):
+            if isinstance(part, dict):
+                part.update({name: value for name, value in likely.items() if name in part})
+    # A text that fits the description need not be a query or the name of a thing: 400 and 404 are right answers to it.
+    excluded: list[CheckFunction] = [positive_data_acceptance]
+    if set(case.query or ()) - {parameter.name for parameter in case.operation.query} or case.method != "GET":
+        # A parameter that the route does not have is passed over, and the token that is left out is given below.
+        excluded.append(negative_data_rejection)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    case.call_and_validate(base_url=server.url, headers=headers, timeout=60, excluded_checks=excluded)
+
+
+@pytest.mark.parametrize("path", ["/source/%25", "/source/%C2%8D", "/source/%EF%BF%BF"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE"])
+def test_a_name_that_no_iri_can_have_is_refused(server: Server, method: str, path: str) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "text/turtle"}
+    with server.client() as client:
+        assert client.request(method, path, headers=headers).status_code == 400
+
+
+@given_likely
+@schema.parametrize()
+@settings(max_examples=20, **bounded)
+def test_answers_are_those_that_the_description_names(
+    server: Server, case: schemathesis.Case[Any], likely: dict[str, str]
+) -> None:
+    check(server, case, likely)
+
+
+@pytest.mark.long
+@given_likely
+@schema.parametrize()
+@settings(max_examples=1000, **bounded)
+def test_answers_to_many_requests_are_those_that_the_description_names(
+    server: Server, case: schemathesis.Case[Any], likely: dict[str, str]
+) -> None:
+    check(server, case, likely)
