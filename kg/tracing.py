@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+#: The outcomes of a job that was stopped before its end.
+STOPS: Final = frozenset(("deadline", "memory"))
 
 Job = Literal["", "query", "update", "load", "remove"]
 
@@ -32,7 +36,7 @@ class Trace:
     #: Seconds for which it stood in the queue for a worker.
     waited: float | None = None
     #: The scope that the router filled in.
-    scope: dict[str, Any] | None = None
+    scope: MutableMapping[str, Any] | None = None
 
     def wants(self, job: Job, text: str = "") -> None:
         """Note the job, and the digest of a query or an update."""
@@ -58,11 +62,15 @@ def current() -> Trace:
 class Tally:
     """What a pool counts and shows of itself."""
 
+    #: The process ids of the workers that run.
+    pids: set[int] = field(default_factory=set)
     #: Worker processes started, from the start on.
     started: int = 0
     #: Workers that were killed or found dead, by reason: `deadline`, `memory` or `left` (the client).
     ended: Counter[str] = field(default_factory=Counter)
     #: Jobs that wait for a worker now.
     waiting: int = 0
-    #: Jobs at work now.
-    busy: int = 0
+    #: Jobs at work now: `read` and `write`.
+    busy: Counter[str] = field(default_factory=Counter)
+    #: How many may read at a time.
+    readers: int = 0
