@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
-from kg import __version__, describing, formats, openapi, problems, writing
+from kg import __version__, describing, formats, health, openapi, problems, writing
 from kg.catalogue import Catalogue
 from kg.compressing import Compressed
 from kg.conditions import tag_headers
@@ -20,7 +20,9 @@ from kg.envelope import Envelope, Unread
 from kg.errors import BadRequest, NotFound
 from kg.evaluation import Question
 from kg.graph import Graph
+from kg.health import Readiness
 from kg.incoming import MAX_QUERY_BYTES, read_iri, read_protocol, read_seconds, wants_page
+from kg.metrics import Metrics
 from kg.origins import Origins
 from kg.pages import Pages, check_names, links
 from kg.paging import IN_BROWSER, MOST, Page, header
@@ -40,10 +42,11 @@ from kg.replies import (
 )
 from kg.results import Table
 from kg.terms import ID, ROOT, SOURCE
+from kg.tracing import current
 from kg.writing import GraphName, read_address, read_target
 
 #: Headers of answers that scripts of other origins may see.
-_EXPOSED = ["ETag", "Link", "Location", "Parley-Version"]
+_EXPOSED = ["ETag", "Link", "Location", "Parley-Version", "X-Request-ID"]
 _DESCRIPTION = """Parley holds facts about trade talks and tariffs as one RDF graph, every fact with its source.
 Ask in SPARQL, or ask a named question. Writes need a bearer token. Errors are `application/problem+json`."""
 
@@ -68,6 +71,7 @@ def create_app(graph: Graph) -> FastAPI:
         static_url="/docs/static",
     )
     app.state.graph, app.state.pages, app.state.catalogue = graph, Pages(graph), Catalogue(graph)
+    app.state.readiness, app.state.metrics = Readiness(graph), Metrics(graph)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
@@ -80,7 +84,7 @@ def create_app(graph: Graph) -> FastAPI:
     app.add_middleware(Compressed)
     problems.install(app)
     own = (_sparql_routes, _graph_routes, _question_routes, _entity_routes, _service_routes)
-    for route in (*own, writing.routes, describing.routes):
+    for route in (*own, writing.routes, describing.routes, health.routes):
         route(app)
     openapi.install(app, graph)
     return app
@@ -131,6 +135,7 @@ async def _answer(
 ) -> Response:
     if len(queries) != 1:
         raise BadRequest(f"There are {len(queries)} queries in the request.", "Give exactly one as `query`.")
+    current().wants("query", queries[0])
     graph, pages = graph_of(request), pages_of(request)
     # In a store of Parley's no name depends on where a server happens to run.
     base = str(request.url.replace(query="")) if graph.bare else ""
@@ -206,6 +211,7 @@ def _question_routes(app: FastAPI) -> None:
         limit: Annotated[int | None, Query(ge=1, le=MOST, description="Rows of a page; without it, all rows.")] = None,
         offset: Annotated[int, Query(ge=0, lt=2**63 - MOST, description="Rows before the page; it needs a limit.")] = 0,
     ) -> Response:
+        current().wants("query")
         named = graph.questions[name]
         given = {key: value for key, value in request.query_params.items() if key not in RESERVED}
         if wants_page(request):
@@ -301,13 +307,6 @@ def _service_routes(app: FastAPI) -> None:
     @app.get("/favicon.ico", include_in_schema=False)
     async def favicon() -> Response:
         return RedirectResponse("/docs/static/favicon.png")
-
-    @app.get("/health", tags=["Service"], summary="Whether the server answers queries, and from which version")
-    async def health(graph: TheGraph) -> Response:
-        answer = await graph.query(Question("ASK {}"), formats.ROWS[0])
-        await answer.read()
-        body = {"status": "ok", "version": graph.version(), "package": __version__}
-        return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
     @app.get("/history", tags=["Service"], summary="The commits, the newest first")
     async def history(request: Request, graph: TheGraph) -> Response:

@@ -10,6 +10,8 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kg.tracing import current
+
 _POLICY: Final = (
     "default-src 'none'; script-src {}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -48,7 +50,9 @@ class Envelope:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET"} if head else scope, receive, send_safely)
+        inner = {**scope, "method": "GET"} if head else scope
+        current().scope = inner  # which the router fills in
+        await self._app(inner, receive, send_safely)
 
 
 class Unread:

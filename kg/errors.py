@@ -15,6 +15,7 @@ ParleyError
 ├── Refused               422  facts that do not conform to the shapes, with the report
 ├── TooMany               429  more work waiting than the server takes
 ├── Unreachable           502  a server, or an endpoint that a query calls, gives no answer or half of one
+├── NotReady              503  no worker answers
 ├── Stopped               503  a query or a load that hit its deadline or its memory limit
 └── StoreFailure          500  the store cannot be read or written
 
@@ -36,6 +37,8 @@ class ParleyError(Exception):
     status = 500
     exit_code = 1
     title = "Internal error"
+    #: The traceback of a fault in a worker, for the log.
+    origin = ""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -129,6 +132,10 @@ class TooMany(ParleyError):
 
 class Unreachable(ParleyError):
     status, title = 502, "No answer from elsewhere"
+
+
+class NotReady(ParleyError):
+    status, title = 503, "Not ready"
 
 
 class Stopped(ParleyError):

@@ -30,6 +30,7 @@ from kg.records import Record
 from kg.settings import Settings
 from kg.store import Versions
 from kg.tokens import ANYBODY, Author, Token, read_tokens
+from kg.tracing import Tally, current
 from kg.wire import rebuild_outcome
 
 
@@ -44,10 +45,19 @@ class Graph(Protocol):
     refusal: str
     #: The endpoints that queries may call, each with its gateway.
     gateways: Mapping[str, str]
+    cache: Cache
+    #: What its workers count.
+    tally: Tally
+
+    def spawn(self) -> None:
+        """Start the workers before `start`, so that they open the store meanwhile."""
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     def version(self) -> int: ...
+    def latest(self) -> Record | None:
+        """The last commit."""
+
     def history(self) -> list[Record]: ...
     def mark(self, version: int) -> str:
         """A short word that tells a version from one of the same number in another store, or under another edition of
@@ -89,9 +99,12 @@ class EmbeddedGraph:
         self._marks: dict[int, str] = {0: "0"}
         self.cache = Cache(settings.cache << 20)
         self._pool = Pool(versions.home, workers=settings.workers, memory=settings.memory, deadline=settings.deadline)
-
+        self.tally = self._pool.tally
         self._settings, self._opened = settings, ExitStack()
         self.gateways: Mapping[str, str] = {}
+
+    def spawn(self) -> None:
+        self._pool.spawn()
 
     async def start(self) -> None:
         self.gateways = self._opened.enter_context(gateways(self._settings.allow_service, self._settings.deadline))
@@ -103,6 +116,10 @@ class EmbeddedGraph:
 
     def version(self) -> int:
         return self._versions.current()
+
+    def latest(self) -> Record | None:
+        current = self._versions.current()
+        return self._versions.record(current) if current else None
 
     def history(self) -> list[Record]:
         return self._versions.records()
@@ -125,7 +142,10 @@ class EmbeddedGraph:
         if not question.volatile:
             version = self._versions.current()
             found = self.cache.get(version, key)
+            trace = current()
+            trace.cache = "miss" if found is None else "hit"
             if found is not None:
+                trace.version = version
                 return Answer({"version": version}, found)
         request = {
             "job": "query",
@@ -205,6 +225,10 @@ class EndpointGraph:
         self._reader = EndpointReader(url, settings.deadline)
         self.content = content
         self.questions = Questions(content)
+        self.cache, self.tally = Cache(0), Tally()
+
+    def spawn(self) -> None:
+        """Nothing to start."""
 
     async def start(self) -> None:
         """Nothing to start."""
@@ -214,6 +238,9 @@ class EndpointGraph:
 
     def version(self) -> int:
         return 0
+
+    def latest(self) -> Record | None:
+        return None
 
     def history(self) -> list[Record]:
         return []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kg.errors import Stopped, TooMany
+from kg.tracing import STOPS, Tally, current
 from kg.wire import LENGTH, rebuild, start_worker
 
 #: Requests that may wait for a worker before the server says 429.
@@ -37,22 +40,30 @@ class Answer:
 class _Process:
     """One worker process and the socket to it."""
 
-    _writer: asyncio.StreamWriter
+    process: subprocess.Popen[bytes]
+    _ours: socket.socket
+    _writer: asyncio.StreamWriter | None = None
 
-    def __init__(self, home: Path, megabytes: int) -> None:
-        self._home, self._megabytes = home, megabytes
+    def __init__(self, home: Path, megabytes: int, tally: Tally) -> None:
+        self._home, self._megabytes, self._tally = home, megabytes, tally
 
-    async def start(self) -> None:
-        if hasattr(self, "_writer"):
+    def spawn(self) -> None:
+        if self._writer is not None:  # that to a process which died
             self._writer.close()
-        self.process, ours = start_worker(self._home, self._megabytes)
-        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+            self._tally.pids.discard(self.process.pid)
+        self.process, self._ours = start_worker(self._home, self._megabytes)
+        self._tally.started += 1
+        self._tally.pids.add(self.process.pid)
+
+    async def connect(self) -> None:
+        self._reader, self._writer = await asyncio.open_connection(sock=self._ours)
 
     @property
     def alive(self) -> bool:
         return hasattr(self, "process") and self.process.poll() is None
 
     async def ask(self, request: dict[str, Any], documents: tuple[bytes, ...]) -> dict[str, Any]:
+        assert self._writer is not None
         for message in (json.dumps({**request, "documents": len(documents)}).encode(), *documents):
             self._writer.write(LENGTH.pack(len(message)))
             for start in range(0, len(message), _PIECE):  # as a whole it would be copied twice on its way
@@ -67,8 +78,9 @@ class _Process:
 
     async def kill(self) -> None:
         if hasattr(self, "process"):
+            self._tally.pids.discard(self.process.pid)
             self.process.kill()
-            self._writer.close()
+            (self._writer or self._ours).close()
             await asyncio.to_thread(self.process.wait)
 
 
@@ -80,13 +92,19 @@ class Pool:
         self._count = workers
         self._idle: asyncio.Queue[_Process] = asyncio.Queue()
         self._writers: asyncio.Queue[_Process] = asyncio.Queue()
-        self._waiting = 0
+        self.tally = Tally(readers=workers)
         self._all: set[_Process] = set()
 
-    async def start(self) -> None:
+    def spawn(self) -> None:
+        """Start the readers, which open the store by themselves while the server is still being put together."""
         for _ in range(self._count):
-            process = self._fresh()
-            await process.start()
+            self._fresh().spawn()
+
+    async def start(self) -> None:
+        if not self._all:
+            self.spawn()
+        for process in list(self._all):
+            await process.connect()
             self._idle.put_nowait(process)
         self._writers.put_nowait(self._fresh())
 
@@ -96,7 +114,7 @@ class Pool:
         self._all.clear()
 
     def _fresh(self) -> _Process:
-        process = _Process(self._home, self._memory)
+        process = _Process(self._home, self._memory, self.tally)
         self._all.add(process)
         return process
 
@@ -115,66 +133,94 @@ class Pool:
         """Have the writer do the request; the same errors as `read`."""
         return await self._run(self._writers, request, documents, LOAD_DEADLINE)
 
+    def _kind(self, queue: asyncio.Queue[_Process]) -> str:
+        return "read" if queue is self._idle else "write"
+
     async def _run(
         self, queue: asyncio.Queue[_Process], request: dict[str, Any], documents: tuple[bytes, ...], limit: float
     ) -> Answer:
-        if self._waiting >= MAX_WAITING:
+        trace = current()
+        if self.tally.waiting >= MAX_WAITING:
+            trace.outcome = "full"
             raise TooMany("Too many requests are waiting.", "Try again in a few seconds.")
-        self._waiting += 1
+        self.tally.waiting += 1
+        begun = asyncio.get_running_loop().time()
         try:
             process = await queue.get()
         finally:
-            self._waiting -= 1
-        end = asyncio.get_running_loop().time() + limit
+            self.tally.waiting -= 1
+            now = asyncio.get_running_loop().time()
+            trace.waited = (trace.waited or 0.0) + now - begun
+        end = now + limit
+        self.tally.busy[self._kind(queue)] += 1
         try:
             if not process.alive:
-                await process.start()
+                process.spawn()
+                await process.connect()
             async with asyncio.timeout_at(end):
                 head = await process.ask(request, documents)
                 body = await process.receive() if "whole" in head or "error" in head else None
                 if "whole" in head:
                     await process.receive()  # the empty message
         except BaseException as error:
-            await self._replace(queue, process)
+            await self._replace(queue, process, error)
             raise _stopped(error, limit) from None
+        trace.version = head.get("version", trace.version)
         if body is None:
             chunks = self._chunks(queue, process, end, limit)
             # Once begun, the generator gives the process back even if the answer is dropped unread.
             await anext(chunks)
             return Answer(head, chunks)
-        queue.put_nowait(process)
+        self._give_back(queue, process)
         if "error" in head:
+            if head["error"] == Stopped.__name__:
+                trace.outcome = "memory"
             raise rebuild(head)
         return Answer(head, body)
 
     async def _chunks(
         self, queue: asyncio.Queue[_Process], process: _Process, end: float, limit: float
     ) -> AsyncIterator[bytes]:
-        whole = False
+        failure: BaseException | None = GeneratorExit()  # the answer is dropped
         try:
             yield b""
             while True:
                 async with asyncio.timeout_at(end):
                     chunk = await process.receive()
                 if not chunk:
-                    whole = True
+                    failure = None
                     return
                 yield chunk
         except (TimeoutError, EOFError, OSError) as error:
+            failure = error
             raise _stopped(error, limit) from None
         finally:
-            if whole:
-                queue.put_nowait(process)
+            if failure is None:
+                self._give_back(queue, process)
             else:
-                await self._replace(queue, process)
+                await self._replace(queue, process, failure)
 
-    async def _replace(self, queue: asyncio.Queue[_Process], process: _Process) -> None:
+    def _give_back(self, queue: asyncio.Queue[_Process], process: _Process) -> None:
+        self.tally.busy[self._kind(queue)] -= 1
+        queue.put_nowait(process)
+
+    async def _replace(self, queue: asyncio.Queue[_Process], process: _Process, error: BaseException) -> None:
         """Put a new process in the place of one that is stuck, dead or in the middle of an answer."""
+        reason = _reason(error)
+        self.tally.ended[reason] += 1
+        if reason in STOPS:
+            current().outcome = reason
         self._all.discard(process)
-        fresh = self._fresh()
-        queue.put_nowait(fresh)
+        self._give_back(queue, self._fresh())
         with suppress(ProcessLookupError):
             await process.kill()
+
+
+def _reason(error: BaseException) -> str:
+    """Why a worker had to go: `deadline`, `memory`, or `left` when nobody wants the answer any more."""
+    if isinstance(error, TimeoutError):
+        return "deadline"
+    return "memory" if isinstance(error, EOFError | OSError) else "left"
 
 
 def _stopped(error: BaseException, limit: float) -> BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,6 +15,9 @@ from kg.conditions import NotModified
 from kg.errors import ParleyError, Refused, UnsupportedMedia
 from kg.incoming import wants_page
 from kg.replies import report_form, written
+from kg.tracing import current
+
+_LOG = logging.getLogger(__name__)
 
 #: What an answer with a status says besides; of 415 it is the codings that would be unpacked.
 _HEADERS = {
@@ -39,12 +43,16 @@ def _answer(request: Request, status: int, title: str, detail: str, **members: A
         return page
     headers = _HEADERS.get(status, {})
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
+    if current().id:
+        body["request"] = current().id
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
 async def on_parley_error(request: Request, error: Exception) -> Response:
     """The answer to a request that failed in a way that we know."""
     assert isinstance(error, ParleyError)
+    if error.status == 500:
+        _LOG.error("%s", f"{error}\n{error.origin}".strip())
     if isinstance(error, Refused):
         form = report_form(request, request.query_params.get("format", ""))
         if form.name != "json":

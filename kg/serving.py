@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import secrets
-import signal
 import socket
-from contextlib import closing, suppress
+from contextlib import closing
 
 import click
-import uvicorn
 
-from kg.api import create_app
 from kg.content import Content
 from kg.errors import BadRequest
 from kg.graph import EmbeddedGraph, EndpointGraph, Graph
@@ -35,18 +32,16 @@ def serve(settings: Settings, versions: Versions | None, host: str, port: int) -
         graph = EndpointGraph(settings.store, content, settings)
     else:
         graph = EmbeddedGraph(versions, content, settings)
-    # The command line made Ctrl-C end the process at once; here uvicorn takes it, to finish what runs.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     with closing(_listen(host, port)) as listener:
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         click.echo(f"Parley answers at {url} (SPARQL: {url}/sparql, API: {url}/docs). Ctrl-C stops it.")
         if made:
             click.echo(f"Token for writes until it stops: {settings.token}")
-        config = uvicorn.Config(
-            create_app(graph), log_level="warning", timeout_graceful_shutdown=5, server_header=False
-        )
-        with suppress(KeyboardInterrupt):  # Ctrl-C is the way to stop it, not a failure
-            uvicorn.Server(config).run(sockets=[listener])
+        graph.spawn()
+        # Late, so that the workers start meanwhile: these imports are half of what the start takes.
+        from kg.running import run
+
+        run(graph, settings, listener)
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 from kg.errors import BadRequest
 
+#: The forms of the server's log.
+_LOGS = ("json", "text", "none")
 #: Megabytes that a worker needs for its deep stack and the engine before it can do any work.
 _LEAST_MEMORY = 1535
 
@@ -59,6 +61,14 @@ class Settings:
     workers: int = field(
         default=2, metadata={"variable": "KG_WORKERS", "help": "number of processes that evaluate queries"}
     )
+    log: str = field(
+        default="",
+        metadata={
+            "variable": "KG_LOG",
+            "help": "lines that the server logs: `json`, `text`, or `none` for faults alone; "
+            "default: text on a terminal, else JSON",
+        },
+    )
 
     allow_service: tuple[str, ...] = field(
         default=(),
@@ -92,6 +102,10 @@ def _convert(variable: str, name: str, raw: Any) -> Any:
         return str(raw)
     if name == "allow_service":
         return _read_endpoints(raw)
+    if name == "log":
+        if raw not in _LOGS:
+            raise BadRequest(f"{variable} is {raw!r}.", f"It takes one of: {', '.join(_LOGS)}.")
+        return str(raw)
     kind = float if name == "deadline" else int
     try:
         number = kind(raw)

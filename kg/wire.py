@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -115,7 +116,9 @@ def problem(error: BaseException) -> dict[str, Any]:
         if isinstance(error, Refused):
             fields["report"] = asdict(error.report)
         return {"error": type(error).__name__, "message": error.message, "hint": error.hint, "fields": fields}
-    return {"error": "ParleyError", "message": f"{type(error).__name__}: {error}", "hint": "", "fields": {}}
+    origin = "".join(traceback.format_exception(error))
+    message = f"{type(error).__name__}: {error}"
+    return {"error": "ParleyError", "message": message, "hint": "", "fields": {"origin": origin}}
 
 
 def rebuild(head: dict[str, Any]) -> ParleyError:

@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -104,6 +104,10 @@ class Worker:
         }
 
     def serve(self) -> None:
+        if not select.select([self._sock], [], [], 0)[0]:
+            # Nobody asks yet: open the store meanwhile. If it cannot be opened, the first request is told.
+            with suppress(Exception):
+                self._current.get()
         while True:
             try:
                 request = json.loads(receive(self._sock))

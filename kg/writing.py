@@ -24,6 +24,7 @@ from kg.parsing import MAX_BYTES, Document
 from kg.replies import DryRun, ReportForm, graph_of, tell
 from kg.terms import SOURCE
 from kg.tokens import find
+from kg.tracing import current
 
 GraphName = Annotated[
     list[str] | None, Query(alias="graph", description="The graph's IRI; `default` alone: all sources merged.")
@@ -128,6 +129,7 @@ def _update_route(app: FastAPI) -> None:
     async def update(request: Request, graph: Writer, form: ReportForm) -> Response:
         given = await read_protocol(request, "update", MAX_QUERY_BYTES)
         texts = given.get("update", [])
+        current().wants("update", texts[0] if texts else "")
         if len(texts) != 1:
             raise BadRequest(f"There are {len(texts)} updates in the request.", "Give exactly one as `update`.")
         default, named = (
@@ -197,18 +199,21 @@ async def _patch(request: Request, graph: Writer, form: ReportForm, dry_run: Dry
             f"A graph cannot be changed by {media or 'a body without Content-Type'}.", "Send application/sparql-update."
         )
     text = read_text(await read_body(request, MAX_QUERY_BYTES))
+    current().wants("update", text)
     base = iri or str(request.url.replace(query=""))
     how: dict[str, Any] = {"base": base, "within": iri, "dry_run": dry_run, "expected": expected}
     return tell(request, await graph.update(text, EVERYTHING, **how), form, dry_run=dry_run)
 
 
 async def _delete(request: Request, graph: Writer, form: ReportForm, dry_run: DryRun) -> Response:
+    current().wants("remove")
     expected = read_expected(request, graph)
     return tell(request, await graph.remove(_one(request), dry_run=dry_run, expected=expected), form, dry_run=dry_run)
 
 
 async def _load(request: Request, graph: Graph, mode: Mode, form: Format, *, dry_run: bool) -> Response:
     """Put the body of the request into its graphs, and tell the outcome in a form."""
+    current().wants("load")
     expected = read_expected(request, graph)
     parts = await read_facts(request, MAX_BYTES)
     iri = _target(request, graph, parts, mode)
