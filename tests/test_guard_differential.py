@@ -320,6 +320,7 @@ def test_clear_calls_of_an_endpoint_on_the_list_are_passed_and_go_to_the_gateway
 @LONG
 @given(text=queries(st.one_of(CALLS, CLEAR_CALLS)))
 def test_rdflib_reads_no_call_in_a_query_that_the_guard_passes(text: str) -> None:
+    text = text.replace("\r", "\n")  # at which alone rdflib does not end a comment, against the grammar
     tree = parsed(parseQuery, text)
     if tree is None:
         return
@@ -331,7 +332,7 @@ def test_rdflib_reads_no_call_in_a_query_that_the_guard_passes(text: str) -> Non
         calls = check_query(text, [ALLOWED]).calls
     except BadQuery:
         return
-    assert [node.term for node in found] == [URIRef(ALLOWED)] * len(calls)
+    assert [node.term for node in found] == [URIRef(ALLOWED)] * len(calls), text
 
 
 @LONG

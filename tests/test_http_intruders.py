@@ -40,6 +40,7 @@ class TestOtherOrigins:
         ("PUT", "/graphs?graph=urn:g", "text/turtle", FACT),
         ("POST", "/graphs?graph=urn:g", "text/turtle", FACT),
         ("DELETE", "/graphs?graph=urn:g", "text/turtle", ""),
+        ("PATCH", "/graphs?graph=urn:g", "application/sparql-update", "CLEAR ALL"),
         ("POST", "/update", "application/sparql-update", "CLEAR ALL"),
         ("POST", "/update", "application/x-www-form-urlencoded", "update=CLEAR+ALL"),
     )

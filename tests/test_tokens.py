@@ -91,6 +91,7 @@ class TestSyntax:
 
 
 TOKENS = {"all": "all-may-write-here", "bis": "only-the-feed-of-bis", "ft": "only-what-ft-writes"}
+FACT = "<urn:s> <urn:p> 'new' ."
 GIVEN = f"all:{TOKENS['all']} bis:{TOKENS['bis']}@{BIS} {TOKENS['ft']}@{FT}"
 
 
@@ -117,11 +118,14 @@ def update(client: httpx.Client, who: str, text: str, **query: str) -> httpx.Res
     return write(client, who, "POST", "/update", text, "application/sparql-update", **query)
 
 
+def patch(client: httpx.Client, who: str, graph: str, **query: str) -> httpx.Response:
+    return write(
+        client, who, "PATCH", "/graphs", f"INSERT DATA {{ {FACT} }}", "application/sparql-update", graph=graph, **query
+    )
+
+
 def facts(client: httpx.Client) -> list[dict[str, str]]:
     return select(client, "SELECT * { { GRAPH ?g { ?s ?p ?o } } UNION { ?s ?p ?o } } ORDER BY ?g ?s ?p ?o")
-
-
-FACT = "<urn:s> <urn:p> 'new' ."
 
 
 class TestScope:
@@ -135,6 +139,7 @@ class TestScope:
         assert write(client, "bis", method, "/graphs", FACT, graph=f"{BIS}2").status_code == 201
         assert write(client, "bis", method, "/graphs", FACT, graph=f"{BIS}1").status_code == 200
         assert write(client, "bis", "DELETE", "/graphs", graph=f"{BIS}1").status_code == 200
+        assert patch(client, "bis", f"{BIS}2").is_success
         assert update(client, "bis", f"INSERT DATA {{ GRAPH <{BIS}3> {{ {FACT} }} }}").status_code == 200
 
     @pytest.mark.parametrize("graph", [f"{FT}1", f"{FT}new", BIS[:-1], BIS.upper(), f"x{BIS}", "urn:x"])
@@ -145,6 +150,7 @@ class TestScope:
             write(client, "bis", "PUT", "/graphs", FACT, graph=graph, **{"dry-run": dry}),
             write(client, "bis", "POST", "/graphs", FACT, graph=graph, **{"dry-run": dry}),
             write(client, "bis", "PUT", "/graphs", f"<{graph}> {{ {FACT} }}", "application/trig", **{"dry-run": dry}),
+            patch(client, "bis", graph, **{"dry-run": dry}),
         ]
         if graph == f"{FT}1":
             asked.append(write(client, "bis", "DELETE", "/graphs", graph=graph, **{"dry-run": dry}))
