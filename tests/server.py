@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sysconfig
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -37,6 +40,26 @@ class Server:
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60)
+
+    @property
+    def log(self) -> Path:
+        """What it writes to standard error."""
+        return self.home.with_name(self.home.name + ".log")
+
+    def lines(self, until: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        """The lines of its log as soon as they are as they should be: an answer may be here before its line is."""
+        for _ in range(500):
+            found = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+            if until(found):
+                return found
+            time.sleep(0.02)
+        raise AssertionError(self.log.read_text())
+
+    def line(self, id: str) -> dict[str, Any]:
+        """The line of the request with this id."""
+        lines = self.lines(lambda lines: any(line.get("id") == id and "status" in line for line in lines))
+        [line] = [line for line in lines if line.get("id") == id and "status" in line]
+        return line
 
     def workers(self) -> list[int]:
         """The process ids of its workers."""
@@ -79,7 +102,7 @@ def served(home: Path, *arguments: str, options: tuple[str, ...] = (), **setting
             yield Server(found[0], home, process)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
 
 
 def select(client: httpx.Client, query: str, **parameters: str) -> list[dict[str, str]]:

@@ -22,6 +22,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "memory": ("2048", 2048),
     "cache": ("8", 8),
     "workers": ("3", 3),
+    "log": ("text", "text"),
     "allow_service": (
         "https://example.org/sparql  http://127.0.0.1:3030/sparql",
         ("https://example.org/sparql", "http://127.0.0.1:3030/sparql"),
@@ -103,6 +104,12 @@ def test_whole_number_takes_no_fraction(monkeypatch: pytest.MonkeyPatch) -> None
 def test_memory_in_which_no_worker_could_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KG_MEMORY", "100")
     with pytest.raises(BadRequest, match=r"KG_MEMORY is '100'\. It takes a whole number above \d{3,}\."):
+        Settings.from_environment()
+
+
+def test_a_form_of_the_log_that_is_none_is_refused_with_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KG_LOG", "xml")
+    with pytest.raises(BadRequest, match=r"KG_LOG is 'xml'\. It takes one of: json, text, none\."):
         Settings.from_environment()
 
 
