@@ -333,6 +333,9 @@ class TestDescription:
         assert set(paths) == {
             "/sparql",
             "/update",
+            "/health/live",
+            "/health/ready",
+            "/metrics",
             "/graphs",
             "/graphs/{path}",
             "/questions",
