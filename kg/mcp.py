@@ -25,6 +25,7 @@ from kg.errors import NotFound, ParleyError
 from kg.evaluation import Question
 from kg.graph import EmbeddedGraph, EndpointGraph, Graph
 from kg.pages import check_names
+from kg.pool import Answer
 from kg.questions import NamedQuestion, Parameter
 from kg.results import Table
 from kg.settings import Settings
@@ -192,7 +193,7 @@ class Tools:
         is_graph = question.answers_with is formats.GRAPHS
         form = formats.named("ntriples" if is_graph else "tsv", question.answers_with)
         answer = await self._graph.query(question, form)
-        lines, cut = await _first_lines(answer.chunks, limit if is_graph else limit + 1)  # its first has the columns
+        lines, cut = await _first_lines(answer, limit if is_graph else limit + 1)  # its first has the columns
         told: dict[str, Any] = {"cut": cut, "version": answer.head["version"]}
         if is_graph:
             return {"triples": [[*map(_short, line.removesuffix(" .").split(" ", 2))] for line in lines], **told}
@@ -200,19 +201,27 @@ class Tools:
         return {"columns": columns, "rows": [[*map(_short, line.split("\t"))] for line in lines[1:]], **told}
 
 
-async def _first_lines(chunks: AsyncIterator[bytes], limit: int) -> tuple[list[str], bool]:
-    """So many lines of a text at most, and whether there are more."""
+async def _first_lines(answer: Answer, limit: int) -> tuple[list[str], bool]:
+    """So many lines of an answer at most, and whether there are more."""
+    if isinstance(answer.body, bytes):
+        text, ended = answer.body, True
+    else:
+        text, ended = await _beginning(answer.body, limit)
+    if len(text) > _MOST_TEXT:
+        text, ended = text[: text.rfind(b"\n", 0, _MOST_TEXT) + 1], False
+    lines = text.decode().removesuffix("\n").split("\n") if text else []
+    return lines[:limit], not ended or len(lines) > limit
+
+
+async def _beginning(chunks: AsyncIterator[bytes], limit: int) -> tuple[bytes, bool]:
+    """What is needed of an answer that comes in chunks, and whether that is all of it. The rest is dropped."""
     text = b""
     async with aclosing(chunks):  # type: ignore[type-var]
         async for chunk in chunks:
             text += chunk
             if len(text) > _MOST_TEXT or text.count(b"\n") > limit:
-                break
-        else:
-            lines = text.decode().removesuffix("\n").split("\n") if text else []
-            return lines[:limit], len(lines) > limit
-    whole = text[: text.rfind(b"\n", 0, _MOST_TEXT) + 1].decode().split("\n")[:-1]
-    return whole[:limit], True
+                return text[: text.rfind(b"\n") + 1], False
+    return text, True
 
 
 def _short(term: str) -> str:
