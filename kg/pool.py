@@ -14,6 +14,7 @@ from typing import Any
 
 from kg.errors import Stopped, TooMany
 from kg.tracing import STOPS, Tally, current
+from kg.turns import Turns
 from kg.wire import LENGTH, rebuild, start_worker
 
 #: Requests that may wait for a worker before the server says 429.
@@ -46,6 +47,9 @@ async def _once(body: bytes) -> AsyncIterator[bytes]:
 
 class _Process:
     """One worker process and the socket to it."""
+
+    #: Whose request it is at work on.
+    client = ""
 
     process: subprocess.Popen[bytes]
     _ours: socket.socket
@@ -92,13 +96,14 @@ class _Process:
 
 
 class Pool:
-    """Readers that share the queries, and one writer. Started and stopped with the server."""
+    """Readers that share the queries, one more for who has none while all are at work for others, and one writer.
+    Started and stopped with the server."""
 
     def __init__(self, home: Path, *, workers: int, memory: int, deadline: float) -> None:
         self._home, self._memory, self._deadline = home, memory, deadline
         self._count = workers
-        self._idle: asyncio.Queue[_Process] = asyncio.Queue()
-        self._writers: asyncio.Queue[_Process] = asyncio.Queue()
+        self._readers = Turns[_Process](spare=1)
+        self._writers = Turns[_Process]()
         self.tally = Tally(readers=workers)
         self._all: set[_Process] = set()
 
@@ -110,10 +115,12 @@ class Pool:
     async def start(self) -> None:
         if not self._all:
             self.spawn()
-        for process in list(self._all):
+        started = list(self._all)
+        for process in started:
             await process.connect()
-            self._idle.put_nowait(process)
-        self._writers.put_nowait(self._fresh())
+        # The spare one is started when it is needed.
+        self._readers.add([self._fresh(), *started])
+        self._writers.add([self._fresh()])
 
     async def stop(self) -> None:
         for process in list(self._all):
@@ -134,17 +141,17 @@ class Pool:
             ParleyError: whatever the worker refused the request for.
         """
         limit = min(deadline or self._deadline, self._deadline)
-        return await self._run(self._idle, request, (), limit)
+        return await self._run(self._readers, request, (), limit)
 
     async def write(self, request: dict[str, Any], *documents: bytes) -> Answer:
         """Have the writer do the request; the same errors as `read`."""
         return await self._run(self._writers, request, documents, LOAD_DEADLINE)
 
-    def _kind(self, queue: asyncio.Queue[_Process]) -> str:
-        return "read" if queue is self._idle else "write"
+    def _kind(self, queue: Turns[_Process]) -> str:
+        return "read" if queue is self._readers else "write"
 
     async def _run(
-        self, queue: asyncio.Queue[_Process], request: dict[str, Any], documents: tuple[bytes, ...], limit: float
+        self, queue: Turns[_Process], request: dict[str, Any], documents: tuple[bytes, ...], limit: float
     ) -> Answer:
         trace = current()
         if self.tally.waiting >= MAX_WAITING:
@@ -153,7 +160,8 @@ class Pool:
         self.tally.waiting += 1
         begun = asyncio.get_running_loop().time()
         try:
-            process = await queue.get()
+            process = await queue.take(trace.client)
+            process.client = trace.client
         finally:
             self.tally.waiting -= 1
             now = asyncio.get_running_loop().time()
@@ -186,7 +194,7 @@ class Pool:
         return Answer(head, body)
 
     async def _chunks(
-        self, queue: asyncio.Queue[_Process], process: _Process, end: float, limit: float
+        self, queue: Turns[_Process], process: _Process, end: float, limit: float
     ) -> AsyncIterator[bytes]:
         failure: BaseException | None = GeneratorExit()  # the answer is dropped
         try:
@@ -207,18 +215,19 @@ class Pool:
             else:
                 await self._replace(queue, process, failure)
 
-    def _give_back(self, queue: asyncio.Queue[_Process], process: _Process) -> None:
+    def _give_back(self, queue: Turns[_Process], process: _Process, fresh: _Process | None = None) -> None:
+        """Give a process back, or a fresh one in its place."""
         self.tally.busy[self._kind(queue)] -= 1
-        queue.put_nowait(process)
+        queue.give(fresh or process, process.client)
 
-    async def _replace(self, queue: asyncio.Queue[_Process], process: _Process, error: BaseException) -> None:
+    async def _replace(self, queue: Turns[_Process], process: _Process, error: BaseException) -> None:
         """Put a new process in the place of one that is stuck, dead or in the middle of an answer."""
         reason = _reason(error)
         self.tally.ended[reason] += 1
         if reason in STOPS:
             current().outcome = reason
         self._all.discard(process)
-        self._give_back(queue, self._fresh())
+        self._give_back(queue, process, self._fresh())
         with suppress(ProcessLookupError):
             await process.kill()
 

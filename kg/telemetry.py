@@ -52,7 +52,7 @@ class Telemetry:
             return
         began = perf_counter()
         name = self._id(scope)
-        trace = Trace(name.decode())
+        trace = Trace(name.decode(), scope["client"][0] if scope["client"] else "")
         begin(trace)
         status, size, whole, fault = 0, 0, False, False
 
@@ -92,7 +92,7 @@ class Telemetry:
             return
         fields: dict[str, Any] = {
             "id": trace.id,
-            "client": scope["client"][0] if scope["client"] else "",
+            "client": trace.client,
             "method": method,
             "route": trace.route,
             "status": status,

@@ -21,6 +21,8 @@ class Trace:
     """One request. Whoever learns something sets the field; none has to be set."""
 
     id: str = ""
+    #: The address that it comes from.
+    client: str = ""
     #: The template of the path, such as `/id/{path}`. The router's, unless a handler in front of it sets it.
     route: str = ""
     #: What the client wants done, if it is work on the graph that it describes itself.
