@@ -55,7 +55,7 @@ class TestDeadline:
         assert runaway.result().status_code == 503
 
     def test_an_answer_cut_short_is_seen_to_be(self, client: httpx.Client) -> None:
-        with client.stream("GET", "/sparql", params={"query": FLOOD, "timeout": "0.5", "format": "tsv"}) as answer:
+        with client.stream("GET", "/sparql", params={"query": FLOOD, "timeout": "5", "format": "tsv"}) as answer:
             assert answer.status_code == 200
             with pytest.raises(httpx.RemoteProtocolError):
                 for _ in answer.iter_bytes():

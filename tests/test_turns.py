@@ -109,7 +109,7 @@ def test_one_clients_heavy_queries_leave_another_served(server: Server) -> None:
 
     def heavy() -> None:
         with server.client() as client:
-            client.post("/sparql", data={"query": ENDLESS, "timeout": "8"})
+            client.post("/sparql", data={"query": ENDLESS, "timeout": "5"})
 
     threads = [threading.Thread(target=heavy) for _ in range(5)]
     for thread in threads:
