@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import socket
@@ -12,9 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
+import zstandard
 from rdflib import Graph, URIRef
 from rdflib.compare import isomorphic
 from rdflib.plugins.stores.sparqlstore import SPARQLStore
@@ -119,6 +122,81 @@ class TestCurl:
         )
         expected = Graph().parse(data=told(server, CONSTRUCT, "turtle"), format="turtle")
         assert set(Graph().parse(data=answer, format="turtle")) == set(expected)
+
+
+class TestYasgui:
+    """The editor YASQE, as browsers send what it asks: a form by POST, from a page of another origin."""
+
+    ORIGIN = "https://yasgui.example"
+    #: The media types that it asks for, by what the query gives.
+    ROWS, GRAPHS = "application/sparql-results+json,*/*;q=0.9", "application/n-triples,*/*;q=0.9"
+
+    def sent(self, server: Server, head: list[str], body: str = "") -> tuple[int, dict[str, str], bytes]:
+        """Send the bytes of a request as they are; the status, headers and body of the answer."""
+        host = server.url.removeprefix("http://")
+        lines = [head[0], f"Host: {host}", "Connection: close", f"Origin: {self.ORIGIN}", *head[1:]]
+        with socket.create_connection((host.split(":")[0], int(host.split(":")[1]))) as connection:
+            connection.sendall("\r\n".join([*lines, "", body]).encode("ascii"))
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
+    def asked(self, server: Server, query: str, accept: str) -> tuple[int, dict[str, str], bytes]:
+        body = f"query={quote(query, safe='!*()')}".replace("'", "%27")
+        return self.sent(
+            server,
+            [
+                "POST /sparql HTTP/1.1",
+                f"Content-Length: {len(body)}",
+                "Content-Type: application/x-www-form-urlencoded",
+                f"Accept: {accept}",
+                "Accept-Encoding: gzip, deflate, br, zstd",
+                "Sec-Fetch-Site: cross-site",
+                "Sec-Fetch-Mode: cors",
+                "Sec-Fetch-Dest: empty",
+                f"Referer: {self.ORIGIN}/",
+            ],
+            body,
+        )
+
+    @pytest.mark.parametrize("query", [SELECT, ASK])
+    def test_rows_and_booleans(self, server: Server, query: str) -> None:
+        status, headers, body = self.asked(server, query, self.ROWS)
+        assert (status, headers["content-type"]) == (200, "application/sparql-results+json")
+        assert headers["access-control-allow-origin"] == "*"
+        packed = headers.get("content-encoding")
+        text = zstandard.ZstdDecompressor().stream_reader(body).read() if packed == "zstd" else body
+        assert packed in (None, "zstd")
+        assert json.loads(text) == told(server, query)
+
+    def test_graphs(self, server: Server) -> None:
+        status, headers, _ = self.asked(server, CONSTRUCT, self.GRAPHS)
+        assert (status, headers["content-type"]) == (200, "application/n-triples")
+
+    def test_an_error_can_be_read_by_the_page(self, server: Server) -> None:
+        status, headers, body = self.asked(server, "SELECT * { ?s ?p }", self.ROWS)
+        assert (status, headers["access-control-allow-origin"]) == (400, "*")
+        assert "error at 1:19" in json.loads(body)["detail"]
+
+    def test_a_header_of_its_user_is_asked_for_first(self, server: Server) -> None:
+        status, headers, _ = self.sent(
+            server,
+            [
+                "OPTIONS /sparql HTTP/1.1",
+                "Access-Control-Request-Method: POST",
+                "Access-Control-Request-Headers: content-type",
+                "Sec-Fetch-Site: cross-site",
+            ],
+        )
+        assert (status, headers["access-control-allow-origin"]) == (200, "*")
+        assert "POST" in headers["access-control-allow-methods"]
+        assert "content-type" in headers["access-control-allow-headers"].lower()
+
+    def test_an_update_from_another_origin_is_refused(self, server: Server) -> None:
+        body = "update=DROP%20ALL"
+        head = ["POST /update HTTP/1.1", f"Content-Length: {len(body)}", "Accept: text/plain,*/*;q=0.9"]
+        status, _, _ = self.sent(server, [*head, "Content-Type: application/x-www-form-urlencoded"], body)
+        assert status in (401, 403)
 
 
 @contextmanager
