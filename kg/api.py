@@ -141,11 +141,13 @@ async def _answer(
     base = str(request.url.replace(query="")) if graph.bare else ""
     dataset = tuple(map(read_iri, default)), tuple(map(read_iri, named))
     question = Question(queries[0], *dataset, base, graph.gateways)
-    if wanted == "html" or (not wanted and wants_page(request)):
+    page = wanted == "html" or (not wanted and wants_page(request))
+    form = formats.HTML if page else choose(request, wanted, question.answers_with)
+    tag = tag_headers(request, graph, form.name) if request.method == "GET" and not question.volatile else {}
+    if page:
         answer = await graph.query(question, question.answers_with[0], timeout)
-        return pages.answer("Answer", question, await answer.read())
-    form = choose(request, wanted, question.answers_with)
-    return stream(await graph.query(question, form, timeout), form)
+        return tagged(pages.answer("Answer", question, await answer.read()), tag)
+    return stream(await graph.query(question, form, timeout), form, tag)
 
 
 # --- graphs ---------------------------------------------------------------------------------------------------------

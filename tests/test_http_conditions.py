@@ -32,6 +32,8 @@ PAGE = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
 RATE = "/rate?importer=US&origin=JP&product=8703.23.01&on=2025-06-07"
 ROUTES = [
     "/sparql",
+    "/sparql?query=ASK%7B%7D",
+    "/sparql?query=CONSTRUCT+WHERE+%7B%3Fs+a+%3Fo%7D",
     "/graphs",
     "/graphs?default",
     "/questions",
@@ -270,3 +272,14 @@ class TestAnyHeader:
 def asked(headers: dict[str, str]) -> Request:
     raw = [(name.encode(), value.encode("utf-8", "surrogatepass")) for name, value in headers.items()]
     return Request({"type": "http", "headers": raw})
+
+
+@pytest.mark.parametrize("query", ["SELECT (NOW() AS ?now) {}", "SELECT (RAND() AS ?number) {}"])
+def test_what_may_be_otherwise_the_next_time_has_no_tag(client: httpx.Client, query: str) -> None:
+    answer = client.get("/sparql", params={"query": query}, headers={"If-None-Match": "*"})
+    assert (answer.status_code, "etag" in answer.headers) == (200, False)
+
+
+def test_a_query_that_is_posted_has_no_tag(client: httpx.Client) -> None:
+    answer = client.post("/sparql", data={"query": "ASK {}"}, headers={"If-None-Match": "*"})
+    assert (answer.status_code, "etag" in answer.headers) == (200, False)
