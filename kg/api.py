@@ -286,7 +286,8 @@ async def _describe(request: Request, graph: Graph, pages: Pages, iri: str, want
     if wants_page(request):
         tag = tag_headers(request, graph, "html")
         return tagged(await pages.entity(iri), tag)
-    form = choose(request, wanted, formats.GRAPHS)
+    accept = request.headers.get("accept", "")
+    form = formats.compact_by_default(accept, choose(request, wanted, formats.WRITTEN))
     if not await is_true(graph, f"ASK {{ <{iri}> ?p ?o }}"):
         raise NotFound(f"The graph knows no {iri.removeprefix(ROOT)}.", "Ask /questions or /sparql for what it knows.")
     tag = tag_headers(request, graph, form.name)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kg.parsing import Document
     from kg.store import Versions
 
-_ROW_FORMATS = [f.name for f in (*formats.ROWS, *formats.GRAPHS)]
+_ROW_FORMATS = [f.name for f in (*formats.ROWS, *formats.WRITTEN)]
 _FILES = click.Path(exists=True, path_type=Path)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 
 import pyoxigraph as ox
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 
-from kg import formats, service, void
+from kg import formats, jsonld, service, void
 from kg.catalogue import Catalogue, Summary
 from kg.conditions import tag_headers
 from kg.evaluation import Question
@@ -52,6 +53,16 @@ def routes(app: FastAPI) -> None:
         if page:
             return tagged(pages.text("The shapes", text), tag)
         return Response(text, media_type=formats.GRAPHS[0].content_type, headers=tag)
+
+    @app.get(
+        f"/{jsonld.PLACE}", tags=["Description"], summary="The JSON-LD context: short names of the ontology's terms"
+    )
+    async def context() -> Response:
+        names = await asyncio.to_thread(jsonld.shipped_context)
+        headers = {"Cache-Control": "public, max-age=3600"}
+        return JSONResponse(
+            {"@context": names}, media_type=formats.named("jsonld", formats.GRAPHS).media[0], headers=headers
+        )
 
     @app.get(f"/{void.PLACE}", tags=["Description"], summary="What the graph holds and where to get it (VoID, DCAT)")
     async def description(request: Request, format: Wanted = "") -> Response:

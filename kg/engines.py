@@ -10,7 +10,7 @@ import pyoxigraph as ox
 
 from kg import formats
 from kg.errors import BadQuery, StoreFailure
-from kg.evaluation import Question, solve, write
+from kg.evaluation import Question, solve, write, write_graph
 from kg.formats import Format
 from kg.terms import prologue
 
@@ -54,6 +54,8 @@ class EndpointReader:
     def answer(self, question: Question, format: Format) -> bytes:
         if question.calls:
             raise BadQuery("SERVICE is not passed on to another endpoint (KG_STORE).", "Ask each endpoint on its own.")
+        if format is formats.COMPACT:
+            return _compacted(self.answer(question, formats.named("ntriples", formats.GRAPHS)))
         from urllib.error import URLError
 
         from SPARQLWrapper import SPARQLWrapper
@@ -82,6 +84,12 @@ class EndpointReader:
     def rows(self, text: str) -> list[Row]:
         body = self.answer(Question(text), formats.ROWS[0])
         return list(_rows(ox.parse_query_results(body, ox.QueryResultsFormat.JSON)))
+
+
+def _compacted(ntriples: bytes) -> bytes:
+    output = BytesIO()
+    write_graph((quad.triple for quad in ox.parse(ntriples, ox.RdfFormat.N_TRIPLES)), formats.COMPACT, output)
+    return output.getvalue()
 
 
 def _rows(solutions: Any) -> Iterator[Row]:

@@ -51,7 +51,7 @@ class Question:
     @property
     def answers_with(self) -> tuple[Format, ...]:
         """The formats that can hold an answer, the preferred one first."""
-        return formats.GRAPHS if self.form in ("CONSTRUCT", "DESCRIBE") else formats.ROWS
+        return formats.WRITTEN if self.form in ("CONSTRUCT", "DESCRIBE") else formats.ROWS
 
 
 def solve(store: ox.Store, question: Question) -> ox.QuerySolutions | ox.QueryBoolean | ox.QueryTriples:
@@ -117,6 +117,11 @@ def _write(store: ox.Store, question: Question, format: Format, output: IO[bytes
 
 def write_graph(statements: Iterable[Any], format: Format, output: IO[bytes]) -> None:
     """Serialise triples or quads. Turtle and TriG get prefixes: those in use for small graphs, else all of ours."""
+    if format is formats.COMPACT:
+        from kg import jsonld
+
+        jsonld.write(statements, output)
+        return
     if format.name not in ("turtle", "trig"):
         ox.serialize(statements, output, _rdf_format(format))
         return

@@ -42,6 +42,10 @@ GRAPHS: Final = (
     ),
     Format("jsonld", "graph", ("application/ld+json", "application/json"), ("jsonld",), ("json", "json-ld")),
 )
+#: JSON-LD with the names of the ontology's context, for small graphs; see `kg.jsonld`. It is written, and read as any.
+COMPACT: Final = Format("compact", "graph", ('application/ld+json;profile="http://www.w3.org/ns/json-ld#compacted"',))
+#: What a graph can be written as.
+WRITTEN: Final = (*GRAPHS[:3], COMPACT, GRAPHS[3])
 DATASETS: Final = (
     Format("trig", "dataset", ("application/trig",), ("trig",)),
     Format("nquads", "dataset", ("application/n-quads",), ("nq",)),
@@ -52,6 +56,9 @@ REPORTS: Final = (
     Format("text", "report", ("text/plain",), ("txt",)),
     Format("turtle", "report", GRAPHS[0].media, GRAPHS[0].endings),
 )
+#: JSON-LD of a form that its profile names.
+_PROFILED = re.compile(r'application/ld\+json\s*;\s*profile\s*=\s*("[^"]*"|[^\s,;]*)', re.IGNORECASE)
+_COMPACTED: Final = "application/ld+json+compacted"
 #: A string in quotes, which may hold the signs that part a header.
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 #: A quality; that of Java's own client begins with the dot.
@@ -102,6 +109,11 @@ def negotiate(accept: str, among: tuple[Format, ...]) -> Format:
     return best[2]
 
 
+def compact_by_default(accept: str, form: Format) -> Format:
+    """Compact JSON-LD in the place of JSON-LD, unless an Accept header asks for the expanded form."""
+    return COMPACT if form is GRAPHS[3] and "#expanded" not in accept else form
+
+
 def prefers_page(accept: str) -> bool:
     """Whether an Accept header prefers HTML to all else that it names; the one named first wins a tie."""
     ranges = _ranges(accept)
@@ -112,14 +124,19 @@ def prefers_page(accept: str) -> bool:
 def _ranges(accept: str) -> dict[str, float]:
     """The media ranges with their qualities. Of one that comes several times the best counts."""
     ranges: dict[str, float] = {}
-    for part in _QUOTED.sub("", accept).split(","):
+    for part in _QUOTED.sub("", _PROFILED.sub(_marked, accept)).split(","):
         media, *parameters = (p.strip().lower() for p in part.split(";"))
         quality = next((_weight(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
         if media:
             # That client also sends `*` for all.
             media = "*/*" if media == "*" else media
-            ranges[media] = max(quality, ranges.get(media, 0.0))
+            for known in (COMPACT.media[0], GRAPHS[3].media[0]) if media == _COMPACTED else (media,):
+                ranges[known] = max(quality, ranges.get(known, 0.0))
     return ranges
+
+
+def _marked(match: re.Match[str]) -> str:
+    return _COMPACTED if "#compacted" in match[1].lower() else match[0]
 
 
 def _weight(text: str) -> float:

@@ -190,7 +190,7 @@ class Tools:
         if question.form == "ASK":
             answer = await self._graph.query(question, formats.ROWS[0])
             return {"answer": json.loads(await answer.read())["boolean"], "version": answer.head["version"]}
-        is_graph = question.answers_with is formats.GRAPHS
+        is_graph = question.answers_with is not formats.ROWS
         form = formats.named("ntriples" if is_graph else "tsv", question.answers_with)
         answer = await self._graph.query(question, form)
         lines, cut = await _first_lines(answer, limit if is_graph else limit + 1)  # its first has the columns

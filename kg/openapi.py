@@ -36,6 +36,7 @@ _ANSWERS: Final[dict[str, tuple[dict[str, Any], tuple[int, ...]]]] = {
     "GET /source/{path}": ({**_GRAPHS, **_PAGE}, (304, 404, 406)),
     "GET /ontology": ({**_GRAPHS, **_PAGE}, (304, 404, 406)),
     "GET /shapes": ({formats.GRAPHS[0].media[0]: _TEXT, **_PAGE}, (304,)),
+    "GET /context.jsonld": ({formats.GRAPHS[3].media[0]: _OBJECT}, ()),
     "GET /.well-known/void": ({**_GRAPHS, **_PAGE}, (304, 406)),
     "PUT /graphs/{path}": ({}, (404,)),
     "POST /graphs/{path}": ({}, (404,)),

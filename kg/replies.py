@@ -122,7 +122,7 @@ def stream(answer: Answer, form: Format, tag: Mapping[str, str] | None = None) -
 
 async def whole_graph(request: Request, graph: Graph, iri: str, wanted: str) -> Response:
     """One graph ("" is the default graph). Raises: NotFound, NotModified."""
-    form = choose(request, wanted, formats.GRAPHS)
+    form = choose(request, wanted, formats.WRITTEN)
     await require_graph(graph, iri)
     tag = tag_headers(request, graph, form.name)
     return stream(await graph.graph(iri, form), form, tag)

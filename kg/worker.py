@@ -140,7 +140,7 @@ class Worker:
         body.end()
 
     def _graph(self, request: dict[str, Any], _: list[bytes]) -> None:
-        form = formats.named(request["format"], formats.GRAPHS)
+        form = formats.named(request["format"], formats.WRITTEN)
         graph = ox.NamedNode(request["graph"]) if request["graph"] else ox.DefaultGraph()
         version, store = self._current.get()
         body = self._answer(version=version)

@@ -345,6 +345,7 @@ class TestDescription:
             "/source/{path}",
             "/ontology",
             "/shapes",
+            "/context.jsonld",
             "/.well-known/void",
             "/health",
             "/history",
