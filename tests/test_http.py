@@ -347,6 +347,9 @@ class TestDescription:
             "/shapes",
             "/.well-known/void",
             "/health",
+            "/health/live",
+            "/health/ready",
+            "/metrics",
             "/history",
         }
         operations = [operation for path in paths.values() for operation in path.values()]
