@@ -39,6 +39,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._kinds: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._queries = Counter("parley_queries", "Queries and named questions.", ("outcome",), registry=registry)
         self._writes = Counter("parley_writes", "Requests to write.", ("kind", "outcome"), registry=registry)
         self._waits = Histogram(
@@ -50,8 +51,12 @@ class Metrics:
 
     def observe(self, trace: Trace, method: str, status: int, seconds: float) -> None:
         """Count a request that has ended."""
-        self._requests.labels(trace.route, method, status).inc()
-        self._latency.labels(trace.route).observe(seconds)
+        kind = trace.route, method, status
+        if kind not in self._kinds:  # finding the labelled ones takes longer than counting
+            self._kinds[kind] = self._requests.labels(*kind), self._latency.labels(trace.route)
+        requests, latency = self._kinds[kind]
+        requests.inc()
+        latency.observe(seconds)
         if trace.job == "query":
             self._queries.labels(trace.outcome).inc()
         elif trace.job:

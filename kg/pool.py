@@ -108,13 +108,12 @@ class Pool:
         self._all: set[_Process] = set()
 
     def spawn(self) -> None:
-        """Start the readers, which open the store by themselves while the server is still being put together."""
-        for _ in range(self._count):
-            self._fresh().spawn()
+        """Start the first reader, which opens the store by itself while the server is still being put together."""
+        self._fresh().spawn()
 
     async def start(self) -> None:
-        if not self._all:
-            self.spawn()
+        while len(self._all) < self._count:
+            self._fresh().spawn()
         started = list(self._all)
         for process in started:
             await process.connect()
