@@ -348,9 +348,6 @@ class TestDescription:
             "/context.jsonld",
             "/.well-known/void",
             "/health",
-            "/health/live",
-            "/health/ready",
-            "/metrics",
             "/history",
         }
         operations = [operation for path in paths.values() for operation in path.values()]
