@@ -112,13 +112,16 @@ class Pool:
         self._fresh().spawn()
 
     async def start(self) -> None:
-        while len(self._all) < self._count:
-            self._fresh().spawn()
-        started = list(self._all)
-        for process in started:
+        if not self._all:
+            self.spawn()
+        [first] = self._all
+        later = [self._fresh() for _ in range(self._count - 1)]
+        for process in later:
+            process.spawn()
+        for process in (first, *later):
             await process.connect()
-        # The spare one is started when it is needed.
-        self._readers.add([self._fresh(), *started])
+        # The last is taken first. The spare one is started when it is needed.
+        self._readers.add([self._fresh(), *later, first])
         self._writers.add([self._fresh()])
 
     async def stop(self) -> None:

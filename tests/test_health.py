@@ -47,7 +47,7 @@ class TestReady:
         assert answer.headers["cache-control"] == "no-store"
 
     def test_it_is_a_worker_that_answers_and_not_the_cache(self, server: Server, client: httpx.Client) -> None:
-        client.get("/health/ready")
+        assert ready(client, "/health/ready").status_code == 200
         for pid in server.workers():
             os.kill(pid, signal.SIGKILL)
             while not _is_dead(pid):
