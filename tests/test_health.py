@@ -80,7 +80,7 @@ class TestReady:
         assert ready(client, path).status_code == 200
 
     def test_a_worker_that_hangs_is_not_ready(self, server: Server, client: httpx.Client) -> None:
-        client.get("/health")
+        assert ready(client, "/health").status_code == 200
         workers = server.workers()
         for pid in workers:
             os.kill(pid, signal.SIGSTOP)
