@@ -28,19 +28,17 @@ _ANSWERS: Final[dict[str, tuple[dict[str, Any], tuple[int, ...]]]] = {
     "GET /sparql": ({**_ROWS, **_GRAPHS, **_PAGE}, (406,)),
     "POST /sparql": ({**_ROWS, **_GRAPHS, **_PAGE}, (406, 413, 415)),
     "GET /graphs": ({**_LIST, **_GRAPHS, **_DATASETS, **_PAGE}, (304, 404, 406)),
-    "GET /graphs/{path}": ({**_GRAPHS, **_PAGE}, (304, 404, 406)),
+    "GET /graphs/{path}": ({**_GRAPHS, **_PAGE}, (304, 406)),
     "GET /questions": ({**_LIST, **_PAGE}, ()),
-    "GET /questions/{name}": ({**_ROWS, **_PAGE}, (304, 404, 406)),
+    "GET /questions/{name}": ({**_ROWS, **_PAGE}, (304, 406)),
     "GET /rate": (_JSON, (404,)),
-    "GET /id/{path}": ({**_GRAPHS, **_PAGE}, (304, 404, 406)),
-    "GET /source/{path}": ({**_GRAPHS, **_PAGE}, (304, 404, 406)),
+    "GET /id/{path}": ({**_GRAPHS, **_PAGE}, (304, 406)),
+    "GET /source/{path}": ({**_GRAPHS, **_PAGE}, (304, 406)),
     "GET /ontology": ({**_GRAPHS, **_PAGE}, (304, 404, 406)),
     "GET /shapes": ({formats.GRAPHS[0].media[0]: _TEXT, **_PAGE}, (304,)),
     "GET /context.jsonld": ({formats.GRAPHS[3].media[0]: _OBJECT}, ()),
     "GET /.well-known/void": ({**_GRAPHS, **_PAGE}, (304, 406)),
-    "PUT /graphs/{path}": ({}, (404,)),
-    "POST /graphs/{path}": ({}, (404,)),
-    "PATCH /graphs/{path}": ({}, (404,)),
+    "GET /metrics": ({"text/plain": _TEXT}, ()),
     "GET /health": (_JSON, ()),
     "GET /history": (_LIST, ()),
 }
@@ -106,7 +104,7 @@ def _answers(route: str, responses: dict[str, Any]) -> None:
         del responses["422"]
     if content:
         responses["200"]["content"] = content
-    for status in (*_ANYWHERE, *statuses):
+    for status in (*_ANYWHERE, *statuses, *((404,) if "{" in route else ())):
         problem: dict[str, Any] = {} if status < 400 else {"content": {"application/problem+json": {}}}
         responses.setdefault(str(status), {"description": _MEANINGS[status], **problem})
     for response in responses.values():
