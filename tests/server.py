@@ -111,3 +111,8 @@ def select(client: httpx.Client, query: str, **parameters: str) -> list[dict[str
     assert answer.status_code == 200, answer.text
     rows = answer.json()["results"]["bindings"]
     return [{name: term["value"] for name, term in row.items()} for row in rows]
+
+
+def version(client: httpx.Client) -> int:
+    """The current version; 0 of a store without commits."""
+    return max((int(commit["version"]) for commit in client.get("/history").json()), default=0)

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from kg.errors import BadRequest, UnsupportedMedia
 from kg.incoming import read_facts
 from kg.terms import DERIVED_GRAPHS, PREFIXES, SOURCE
-from tests.server import AUTHORIZED, Server, kg
+from tests.server import AUTHORIZED, Server, kg, version
 
 TURTLE, UPDATE = ({"Content-Type": media, **AUTHORIZED} for media in ("text/turtle", "application/sparql-update"))
 NTRIPLES = {"Accept": "application/n-triples"}
@@ -50,10 +50,6 @@ def objects(client: httpx.Client, path: str) -> set[str]:
     answer = client.get(path, headers=NTRIPLES)
     assert answer.status_code in (200, 404)
     return {q.object.value for q in ox.parse(answer.content, ox.RdfFormat.N_TRIPLES)} if answer.is_success else set()
-
-
-def version(client: httpx.Client) -> int:
-    return int(client.get("/health").json()["version"])
 
 
 class TestAddresses:

@@ -18,7 +18,7 @@ from kg.graph import EmbeddedGraph
 from kg.settings import Settings
 from kg.store import Versions
 from kg.terms import PREFIXES
-from tests.server import AUTHORIZED, KG, Server, environment, kg, select, served
+from tests.server import AUTHORIZED, KG, Server, environment, kg, select, served, version
 
 GRAPH = "https://example.org/graphs/desk"
 SHIPPED = "https://w3id.org/parley/source/2025-06-06-cna-scaled-auto-tariff"
@@ -56,10 +56,6 @@ def put(client: httpx.Client, body: str | bytes, **headers: str) -> httpx.Respon
 def labels(client: httpx.Client) -> list[str]:
     rows = select(client, "SELECT ?l { ?x rdfs:label ?l } ORDER BY ?l", **{"default-graph-uri": GRAPH})
     return [row["l"] for row in rows]
-
-
-def version(client: httpx.Client) -> int:
-    return int(client.get("/health").json()["version"])
 
 
 class TestReading:

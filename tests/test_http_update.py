@@ -15,7 +15,7 @@ from kg.operations import EVERYTHING
 from kg.settings import Settings
 from kg.store import Versions
 from kg.terms import ENTAILED_GRAPH, SOURCE
-from tests.server import AUTHORIZED, Server, select
+from tests.server import AUTHORIZED, Server, select, version
 
 MINE = f"{SOURCE}desk"
 TEXT = {"Content-Type": "application/sparql-update", **AUTHORIZED}
@@ -41,10 +41,6 @@ def bare(bare_server: Server) -> Iterator[httpx.Client]:
 
 def update(client: httpx.Client, text: str, **parameters: str | list[str]) -> httpx.Response:
     return client.post("/update", content=text, params=parameters, headers=TEXT)
-
-
-def version(client: httpx.Client) -> int:
-    return int(client.get("/health").json()["version"])
 
 
 def values(client: httpx.Client) -> list[str]:

@@ -19,7 +19,7 @@ from kg.settings import Settings
 from kg.store import Versions
 from kg.terms import ENTAILED_GRAPH, ONTOLOGY_GRAPH, PREFIXES, SOURCE
 from kg.wire import rebuild_report
-from tests.server import AUTHORIZED, Server, kg
+from tests.server import AUTHORIZED, Server, kg, version
 from tests.sources import CONCESSION, turtle
 from tests.test_report import rows_of, told
 
@@ -55,10 +55,6 @@ def bare(bare_server: Server) -> Iterator[httpx.Client]:
 
 def graphs(client: httpx.Client) -> set[str]:
     return {entry["graph"] for entry in client.get("/graphs").json()}
-
-
-def version(client: httpx.Client) -> int:
-    return int(client.get("/health").json()["version"])
 
 
 def held(client: httpx.Client, graph: str) -> set[str]:
