@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -303,7 +304,7 @@ def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
     def serve() -> None:
         connection, _ = listener.accept()
         with connection:
-            seen.append(connection.recv(65536))
+            seen.append(_request(connection))
             connection.sendall(answer)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -321,7 +322,7 @@ def cut_after(size: int, server: Server, cut: Callable[[], object]) -> Iterator[
         near, _ = listener.accept()
         port = int(server.url.rsplit(":", 1)[1])
         with near, socket.create_connection(("127.0.0.1", port)) as far:
-            far.sendall(near.recv(65536))
+            far.sendall(_request(near))
             passed, done = 0, False
             while data := _received(far):
                 near.sendall(data)
@@ -335,6 +336,20 @@ def cut_after(size: int, server: Server, cut: Callable[[], object]) -> Iterator[
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         thread.join()
+
+
+def _request(sock: socket.socket) -> bytes:
+    """A whole request, whose head and body may come apart."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += sock.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    missing = int(length[1]) - len(body) if length else 0
+    while missing > 0:
+        more = sock.recv(65536)
+        data, missing = data + more, missing - len(more)
+    return data
 
 
 def _received(sock: socket.socket) -> bytes:
