@@ -90,7 +90,7 @@ def _affected(draft: Draft, view: View, reach: Reach, swayed: Set[Term]) -> dict
     They are in the order of the changes: what stands near in a file is looked at together.
     """
     ground = _Ground(draft, view.functional, swayed)
-    changes: Iterable[ox.Quad] = (q for q in chain(draft.removed, draft.additions()) if q.graph_name not in DERIVED)
+    changes = _changes(draft, view)
     if reach.everywhere:
         ends = ((q.subject, q.object) for q in chain(changes, view.merged(None, None, None)))
         return dict.fromkeys(chain(reach.named, chain.from_iterable(ends)))
@@ -100,6 +100,25 @@ def _affected(draft: Draft, view: View, reach: Reach, swayed: Set[Term]) -> dict
         for concerned in reach.concerned(quad, ground):
             nodes[concerned] = None
     return nodes
+
+
+def _changes(draft: Draft, view: View) -> Iterator[ox.Quad]:
+    """What sources say no more and say now; and of properties that have one value, the others that are given: one of
+    them may count from now on, or count no more."""
+    for quad in draft.removed:
+        if quad.graph_name not in DERIVED:
+            yield quad
+            yield from _rivals(view, quad)
+    for quad in draft.additions():
+        if quad.graph_name not in DERIVED:
+            yield quad
+            if quad.predicate.value in view.functional and view.disputed(quad.subject):  # type: ignore[arg-type]
+                yield from _rivals(view, quad)
+
+
+def _rivals(view: View, quad: ox.Quad) -> Iterator[ox.Quad]:
+    if quad.predicate.value in view.functional and isinstance(quad.subject, ox.NamedNode):
+        yield from (q for q in view.quads(quad.subject) if q.predicate == quad.predicate and q.object != quad.object)
 
 
 class _Ground:

@@ -347,6 +347,40 @@ def test_verdict_turns_with_the_source_that_prevails_on_a_value(
     assert {f.focus.removeprefix("urn:x:") for f in findings} == found
 
 
+#: What a shape asks of those that point to x:b, and whether the source that prevails has x:i point elsewhere, before
+#: and after.
+RIVALS = {
+    "which comes to count": ("sh:maxCount 0", True, False),
+    "which counts no more": ("sh:minCount 1", False, True),
+}
+
+
+@pytest.mark.parametrize("case", RIVALS)
+@pytest.mark.parametrize("bulk", [False, True])
+def test_node_is_judged_anew_by_the_rival_value_that_points_to_it(
+    tmp_path: Path, case: str, bulk: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source two says that x:i points to x:b. Nothing new is said of that, but of where it points by source one."""
+    asked, earlier, later = RIVALS[case]
+    monkeypatch.setattr("kg.draft._BULK", 0 if bulk else 10**6)
+    path = tmp_path / "shapes.ttl"
+    path.write_text(
+        f"{PREFIX} x:S a sh:NodeShape ; sh:targetClass x:B ; "
+        f"sh:property [ sh:path [ sh:inversePath x:to ] ; {asked} ] .",
+        "utf-8",
+    )
+    days = f"{DISPUTE['terms']} x:to a owl:FunctionalProperty . {DISPUTE['one']} {DISPUTE['two']} x:b a x:B ."
+    said = [*quads(days, "terms"), *quads("x:i x:to x:b .", "two")]
+    elsewhere = quads("x:i x:to x:a .", "one")
+    with drafted(tmp_path, [*said, *(elsewhere if earlier else ())]) as draft:
+        draft.remove(elsewhere if earlier else ())
+        if later:
+            incoming = ox.Store()
+            incoming.extend(elsewhere)
+            draft.put(incoming)
+        assert "urn:x:b" in {f.focus for f in validate(draft, [path]).findings}
+
+
 def test_node_of_another_source_is_judged_by_the_word_that_prevails(tmp_path: Path) -> None:
     """x:a rests on the number of x:b: a source that does not prevail on that says nothing against x:a."""
     path = tmp_path / "shapes.ttl"
