@@ -19,6 +19,7 @@ from kg.conditions import tag_headers
 from kg.envelope import Envelope, Unread
 from kg.errors import BadRequest, NotFound
 from kg.evaluation import Question
+from kg.formats import Format
 from kg.graph import Graph
 from kg.health import Readiness
 from kg.incoming import MAX_QUERY_BYTES, read_iri, read_protocol, read_seconds, wants_page
@@ -26,7 +27,7 @@ from kg.metrics import Metrics
 from kg.origins import Origins
 from kg.pages import Pages, check_names, links
 from kg.paging import IN_BROWSER, MOST, Page, header
-from kg.questions import RESERVED
+from kg.questions import RESERVED, NamedQuestion
 from kg.rates import Inquiry
 from kg.replies import (
     TheGraph,
@@ -83,7 +84,7 @@ def create_app(graph: Graph) -> FastAPI:
     app.add_middleware(Unread)
     app.add_middleware(Compressed)
     problems.install(app)
-    own = (_sparql_routes, _graph_routes, _question_routes, _entity_routes, _service_routes)
+    own = (_sparql_routes, _graph_routes, _question_routes, _rate_route, _entity_routes, _service_routes)
     for route in (*own, writing.routes, describing.routes, health.routes):
         route(app)
     openapi.install(app, graph)
@@ -222,16 +223,25 @@ def _question_routes(app: FastAPI) -> None:
         if offset and limit is None:
             raise BadRequest("An offset alone makes no page.", "Give a limit too.")
         form = choose(request, format, formats.ROWS)
-        page = Page(limit, offset) if limit else None
-        bound = named.bind(given, page)
-        await check_names(graph, named, given)
-        tag = tag_headers(request, graph, form.name)
-        others = {} if page is None else await links(graph, named, given, page, format)
-        answer = stream(await graph.query(bound, form), form, tag)
-        if others:
-            answer.headers["Link"] = header(others)
-        return answer
+        return await _rows(request, graph, named, given, Page(limit, offset) if limit else None, form)
 
+
+async def _rows(
+    request: Request, graph: Graph, named: NamedQuestion, given: dict[str, str], page: Page | None, form: Format
+) -> Response:
+    """The rows of a named question, or a page of them with its links."""
+    bound = named.bind(given, page)
+    await check_names(graph, named, given)
+    tag = tag_headers(request, graph, form.name)
+    wanted = request.query_params.get("format", "")
+    others = {} if page is None else await links(graph, named, given, page, wanted)
+    answer = stream(await graph.query(bound, form), form, tag)
+    if others:
+        answer.headers["Link"] = header(others)
+    return answer
+
+
+def _rate_route(app: FastAPI) -> None:
     @app.get("/rate", tags=["Questions"], summary="The duty rate on a product from an origin on a day, explained")
     async def rate(
         request: Request,
@@ -252,7 +262,7 @@ def _question_routes(app: FastAPI) -> None:
         return JSONResponse(await graph.rate(inquiry), headers=tag)
 
 
-def _described(question: Any) -> dict[str, Any]:
+def _described(question: NamedQuestion) -> dict[str, Any]:
     return {
         "name": question.name,
         "title": question.title,

@@ -6,34 +6,24 @@ import json
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any
 
 import click
 
-from kg import __version__, formats, upkeep
+from kg import __version__, editing, formats, upkeep
 from kg.console import (
     at_option,
+    file_option,
     leave,
-    load_files,
+    one_text,
     open_versions,
     print_answer,
-    progress_bar,
-    read_iri,
     read_with,
-    report_format,
-    reported,
-    tell,
-    write_with,
 )
 from kg.errors import BadRequest, ParleyError, Refused
 from kg.settings import Settings
 
-if TYPE_CHECKING:
-    from kg.parsing import Document
-    from kg.store import Versions
-
 _ROW_FORMATS = [f.name for f in (*formats.ROWS, *formats.WRITTEN)]
-_FILES = click.Path(exists=True, path_type=Path)
 
 
 class _Group(click.Group):
@@ -105,159 +95,8 @@ def mcp(settings: Settings) -> None:
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER...", type=_FILES)
-@click.option("--graph", help="IRI of the source graph; default: named by the file.")
-@click.option("--merge", is_flag=True, help="Keep what the graph holds already.")
-@click.option("--message", default="", help="Why, for the history.")
-@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@report_format
-@click.pass_obj
-def load(
-    settings: Settings, files: Sequence[Path], graph: str | None, merge: bool, message: str, dry_run: bool, form: str
-) -> None:
-    """Load facts: all files, or nothing if one fact does not conform.
-
-    A folder stands for all RDF files in it and below. A file that ends in .gz is unpacked while it is read.
-
-    Example: kg load my-facts.ttl
-    """
-    outcome = load_files(settings, files, graph, form, merge=merge, message=message, dry_run=dry_run)
-    if form == "text":
-        tell(outcome, dry_run)
-
-
-@main.command()
 @click.argument("text", required=False)
-@click.option(
-    "--file", "-f", "file", type=click.File("r", encoding="utf-8"), help="Read the update from a file (- for stdin)."
-)
-@click.option("--message", default="", help="Why, for the history.")
-@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@report_format
-@click.pass_obj
-def update(settings: Settings, text: str | None, file: IO[str] | None, message: str, dry_run: bool, form: str) -> None:
-    """Change facts by SPARQL Update: all operations, or nothing if one fact would not conform.
-
-    What is written names its source, by GRAPH source:NAME { ... } or WITH source:NAME; patterns see the whole graph.
-    The prefixes of Parley need no declaration.
-
-    Example: kg update "DELETE WHERE { GRAPH source:my-notes { ?s ?p ?o } }"
-    """
-    request = {"job": "update", "text": _one_text("update", text, file), "message": message, "dry_run": dry_run}
-    outcome = write_with(settings, request, form)
-    if form == "text":
-        tell(outcome, dry_run, "Nothing to do: the graph stays as it is.")
-
-
-def _one_text(what: str, text: str | None, file: IO[str] | None) -> str:
-    if (text is None) == (file is None):
-        raise click.UsageError(f"Give the {what} as an argument, or in a file with --file.")
-    return text if text is not None else cast("IO[str]", file).read()
-
-
-@main.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER...", type=_FILES)
-@click.option("--graph", help="IRI of the source graph; default: named by the file.")
-@report_format
-@click.pass_obj
-def validate(settings: Settings, files: Sequence[Path], graph: str | None, form: str) -> None:
-    """Say whether files and folders conform, as `load` would, and change nothing.
-
-    Example: kg validate my-facts.ttl --format json
-    """
-    load_files(settings, files, graph, form, dry_run=True)
-    if form == "text":
-        click.echo("The facts conform.")
-
-
-def _import(versions: Versions, document: Document, file: Path, dry_run: bool) -> None:
-    from kg.content import Content
-    from kg.loading import load as run
-
-    content, message = Content.shipped(), f"Import {file.name}"
-    tell(
-        reported(
-            "text",
-            lambda step: run(versions, [document], content, message=message, dry_run=dry_run, progress=step),
-        ),
-        dry_run,
-    )
-
-
-@main.command()
-@click.argument("graphs", nargs=-1, required=True, metavar="GRAPH...")
-@click.option("--message", default="", help="Why, for the history.")
-@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@report_format
-@click.pass_obj
-def remove(settings: Settings, graphs: Sequence[str], message: str, dry_run: bool, form: str) -> None:
-    """Remove graphs with all that they say: all of them, or nothing if other facts rely on one.
-
-    Example: kg remove source:my-facts
-    """
-    iris = [read_iri("GRAPH", graph) for graph in graphs]
-    outcome = write_with(settings, {"job": "remove", "graphs": iris, "message": message, "dry_run": dry_run}, form)
-    if form == "text":
-        tell(outcome, dry_run)
-
-
-@main.group("import")
-def import_() -> None:
-    """Bring a table into the graph: a US tariff schedule, or a list of countries, as CSV.
-
-    Example: kg import hts --help
-    """
-
-
-@import_.command("hts")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--edition", required=True, help='Which edition it is, such as "2025 basic edition".')
-@click.option("--from", "valid_from", required=True, help="First day on which its rates hold, as YYYY-MM-DD.")
-@click.option("--url", default="https://hts.usitc.gov/", show_default=True, help="Where the edition can be read.")
-@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@click.pass_obj
-def import_hts(settings: Settings, file: Path, edition: str, valid_from: str, url: str, dry_run: bool) -> None:
-    """Import a US tariff schedule in the CSV form that USITC publishes.
-
-    Codes, their tree and the ordinary rates become facts, and the special rates of the programs that the graph knows
-    as conditions of entry. Rows that cannot be read are listed, and then nothing is imported.
-
-    Example: kg import hts hts_2025_basic_edition.csv --edition "2025 basic edition" --from 2025-01-01
-    """
-    from kg.engines import StoreReader
-    from kg.importing import Edition, schedule
-
-    versions = open_versions(settings)
-    with progress_bar() as progress, versions.reading() as (_, store):
-        document, in_words = schedule(file, Edition(edition, valid_from, url), StoreReader(store), progress)
-    _import(versions, document, file, dry_run)
-    if in_words:
-        click.echo(f"{len(in_words):,} rates stand in words and have no number, for example {in_words[0]}", err=True)
-
-
-@import_.command("countries")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@click.pass_obj
-def import_countries(settings: Settings, file: Path, dry_run: bool) -> None:
-    """Import a list of countries with the columns of the data package `country-codes`.
-
-    Example: kg import countries country-codes.csv
-    """
-    from kg.engines import StoreReader
-    from kg.importing import countries
-
-    versions = open_versions(settings)
-    with versions.reading() as (_, store):
-        document = countries(file, StoreReader(store))
-    _import(versions, document, file, dry_run)
-
-
-@main.command()
-@click.argument("text", required=False)
-@click.option(
-    "--file", "-f", "file", type=click.File("r", encoding="utf-8"), help="Read the query from a file (- for stdin)."
-)
+@file_option
 @click.option("--format", "form", type=click.Choice(_ROW_FORMATS), help="For programs; default: a table or Turtle.")
 @at_option
 @click.pass_obj
@@ -270,7 +109,7 @@ def query(settings: Settings, text: str | None, file: IO[str] | None, form: str 
     from kg.federation import gateways
 
     with gateways(settings.allow_service, settings.deadline) as opened:
-        print_answer(settings, at, Question(_one_text("query", text, file), gateways=opened), form)
+        print_answer(settings, at, Question(one_text("query", text, file), gateways=opened), form)
 
 
 @main.command()
@@ -367,7 +206,7 @@ def export(settings: Settings, graph: str | None, form: str | None, output: IO[b
         write(store, graph, chosen, output, bare=versions.bare)
 
 
-for command in upkeep.COMMANDS:
+for command in (*editing.COMMANDS, *upkeep.COMMANDS):
     main.add_command(command)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import click
 
@@ -29,6 +29,9 @@ at_option = click.option(
     "--at",
     metavar="VERSION|TIME",
     help="Read a past version: by number, or by the day (UTC) or moment when it was current.",
+)
+file_option = click.option(
+    "--file", "-f", "file", type=click.File("r", encoding="utf-8"), help="Read it from a file (- for stdin)."
 )
 report_format = click.option(
     "--format",
@@ -147,6 +150,12 @@ def write_with(settings: Settings, request: dict[str, Any], form: str) -> Outcom
         return rebuild_outcome(ask_once(versions.home, settings.memory, request, step))
 
     return reported(form, work)
+
+
+def one_text(what: str, text: str | None, file: IO[str] | None) -> str:
+    if (text is None) == (file is None):
+        raise click.UsageError(f"Give the {what} as an argument, or in a file with --file.")
+    return text if text is not None else cast("IO[str]", file).read()
 
 
 def read_iri(argument: str, text: str) -> str:

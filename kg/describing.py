@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 
 import pyoxigraph as ox
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from kg import formats, jsonld, service, void
@@ -15,7 +15,7 @@ from kg.catalogue import Catalogue, Summary
 from kg.conditions import tag_headers
 from kg.evaluation import Question
 from kg.incoming import wants_page
-from kg.replies import TheGraph, ThePages, Wanted, choose, graph_of, pages_of, tagged, whole_graph
+from kg.replies import TheGraph, ThePages, Wanted, choose, graph_of, pages_of, part, tagged, whole_graph
 from kg.results import Table
 from kg.terms import ONTOLOGY_GRAPH
 
@@ -24,12 +24,7 @@ _GRAPHS = f"SELECT DISTINCT ?graph {{ GRAPH ?graph {{}} }} ORDER BY ?graph LIMIT
 _PATIENCE = 5.0
 
 
-def _catalogue(request: Request) -> Catalogue:
-    catalogue: Catalogue = request.app.state.catalogue
-    return catalogue
-
-
-TheCatalogue = Annotated[Catalogue, Depends(_catalogue)]
+TheCatalogue = Annotated[Catalogue, part("catalogue")]
 
 
 def routes(app: FastAPI) -> None:
@@ -82,7 +77,8 @@ async def _described(request: Request, wanted: str, title: str, describe: _Descr
     graph, page = graph_of(request), wants_page(request)
     form = formats.GRAPHS[0] if page else choose(request, wanted, formats.GRAPHS)
     tag = tag_headers(request, graph, "html" if page else form.name)
-    summary = await _catalogue(request).summary()
+    catalogue: Catalogue = request.app.state.catalogue
+    summary = await catalogue.summary()
     assert summary is not None
     body = void.serialised(await describe(request, summary), form)
     headers = {"Parley-Version": str(summary.version), **_if_counted(summary, tag)}

@@ -267,23 +267,17 @@ class EndpointGraph:
 
         return await asyncio.to_thread(explain, self._reader, inquiry)
 
-    async def load(self, documents: Sequence[Document], mode: Mode, *, dry_run: bool, expected: Expected) -> Outcome:
+    async def _refuse(self, *_: Any, **__: Any) -> Outcome:
         raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
 
-    async def remove(self, graph: str, *, dry_run: bool, expected: Expected) -> Outcome:
-        raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
+    load = remove = update = _refuse
 
-    async def update(
-        self,
-        text: str,
-        using: Using,
-        *,
-        base: str,
-        dry_run: bool,
-        within: str | None = None,
-        expected: Expected = WHATEVER,
-    ) -> Outcome:
-        raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
+
+def open_graph(settings: Settings, versions: Versions | None, content: Content) -> Graph:
+    """The graph of an embedded store, or without one that of the endpoint which the settings name."""
+    if versions is None:
+        return EndpointGraph(settings.store, content, settings)
+    return EmbeddedGraph(versions, content, settings)
 
 
 async def _json(answer: Answer) -> dict[str, Any]:

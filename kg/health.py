@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from kg import __version__, formats
@@ -13,6 +13,7 @@ from kg.errors import NotReady, ParleyError
 from kg.evaluation import Question
 from kg.graph import Graph
 from kg.metrics import Metrics
+from kg.replies import part
 
 #: Seconds that a probe waits for a worker.
 _PATIENCE = 2.0
@@ -59,16 +60,6 @@ class Readiness:
         return version
 
 
-def _readiness(request: Request) -> Readiness:
-    readiness: Readiness = request.app.state.readiness
-    return readiness
-
-
-def _metrics(request: Request) -> Metrics:
-    metrics: Metrics = request.app.state.metrics
-    return metrics
-
-
 def routes(app: FastAPI) -> None:
     """Add the routes to an application."""
 
@@ -83,11 +74,11 @@ def routes(app: FastAPI) -> None:
         summary="Whether a worker answers queries, and from which version",
         responses=_NOT_READY,
     )
-    async def ready(readiness: Annotated[Readiness, Depends(_readiness)]) -> JSONResponse:
+    async def ready(readiness: Annotated[Readiness, part("readiness")]) -> JSONResponse:
         version = await readiness.version()
         return JSONResponse({"status": "ok", "version": version, "package": __version__}, headers=_NOW)
 
     @app.get("/metrics", tags=["Service"], summary="The metrics, as Prometheus text or OpenMetrics")
-    async def metrics(request: Request, metrics: Annotated[Metrics, Depends(_metrics)]) -> Response:
+    async def metrics(request: Request, metrics: Annotated[Metrics, part("metrics")]) -> Response:
         body, content_type = metrics.exposition(request.headers.get("accept", ""))
         return Response(body, media_type=content_type, headers=_NOW)

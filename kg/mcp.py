@@ -23,7 +23,7 @@ from kg.catalogue import Catalogue
 from kg.content import Content
 from kg.errors import NotFound, ParleyError
 from kg.evaluation import Question
-from kg.graph import EmbeddedGraph, EndpointGraph, Graph
+from kg.graph import Graph, open_graph
 from kg.pages import check_names
 from kg.pool import Answer
 from kg.questions import NamedQuestion, Parameter
@@ -50,13 +50,7 @@ T = TypeVar("T")
 
 def serve(settings: Settings, versions: Versions | None) -> None:
     """Serve on standard input and output until the host closes them. Without versions, over KG_STORE."""
-    content = Content.shipped()
-    graph: Graph
-    if versions is None:
-        graph = EndpointGraph(settings.store, content, settings)
-    else:
-        graph = EmbeddedGraph(versions, content, settings)
-    asyncio.run(_run(graph))
+    asyncio.run(_run(open_graph(settings, versions, Content.shipped())))
 
 
 async def _run(graph: Graph) -> None:

@@ -25,13 +25,13 @@ _DATASETS: Final = {form.media[0]: _TEXT for form in formats.DATASETS}
 
 #: What each route answers with, if it does not say so itself, and the statuses that not every route can give.
 _ANSWERS: Final[dict[str, tuple[dict[str, Any], tuple[int, ...]]]] = {
-    "GET /sparql": ({**_ROWS, **_GRAPHS, **_PAGE}, (406,)),
-    "POST /sparql": ({**_ROWS, **_GRAPHS, **_PAGE}, (406, 413, 415)),
+    "GET /sparql": ({**_ROWS, **_GRAPHS, **_PAGE}, (304, 406, 502)),
+    "POST /sparql": ({**_ROWS, **_GRAPHS, **_PAGE}, (406, 413, 415, 502)),
     "GET /graphs": ({**_LIST, **_GRAPHS, **_DATASETS, **_PAGE}, (304, 404, 406)),
     "GET /graphs/{path}": ({**_GRAPHS, **_PAGE}, (304, 406)),
-    "GET /questions": ({**_LIST, **_PAGE}, ()),
+    "GET /questions": ({**_LIST, **_PAGE}, (304,)),
     "GET /questions/{name}": ({**_ROWS, **_PAGE}, (304, 406)),
-    "GET /rate": (_JSON, (404,)),
+    "GET /rate": (_JSON, (304, 404)),
     "GET /id/{path}": ({**_GRAPHS, **_PAGE}, (304, 406)),
     "GET /source/{path}": ({**_GRAPHS, **_PAGE}, (304, 406)),
     "GET /ontology": ({**_GRAPHS, **_PAGE}, (304, 404, 406)),
@@ -40,7 +40,7 @@ _ANSWERS: Final[dict[str, tuple[dict[str, Any], tuple[int, ...]]]] = {
     "GET /.well-known/void": ({**_GRAPHS, **_PAGE}, (304, 406)),
     "GET /metrics": ({"text/plain": _TEXT}, ()),
     "GET /health": (_JSON, ()),
-    "GET /history": (_LIST, ()),
+    "GET /history": (_LIST, (304,)),
 }
 _MEANINGS: Final = {
     304: "The client has this answer, as If-None-Match says",
@@ -51,6 +51,7 @@ _MEANINGS: Final = {
     415: "The body is of a type or a coding that is not taken",
     429: "Too many requests are waiting; try again",
     500: "The server failed",
+    502: "An endpoint that the query calls gives no answer",
     503: "Stopped at the limit of time or of memory",
 }
 _ANYWHERE: Final = (400, 429, 500, 503)

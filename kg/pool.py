@@ -32,17 +32,10 @@ class Answer:
     head: dict[str, Any]
     body: bytes | AsyncIterator[bytes]
 
-    @property
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body in chunks, also where it is whole."""
-        return _once(self.body) if isinstance(self.body, bytes) else self.body
-
     async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks])
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
+        if isinstance(self.body, bytes):
+            return self.body
+        return b"".join([chunk async for chunk in self.body])
 
 
 class _Process:

@@ -53,6 +53,8 @@ async def on_parley_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ParleyError)
     if error.status == 500:
         _LOG.error("%s", f"{error}\n{error.origin}".strip())
+        if error.origin:  # a fault that nobody thought of: what it says is for the log
+            return await _on_fault(request, error)
     if isinstance(error, Refused):
         form = report_form(request, request.query_params.get("format", ""))
         if form.name != "json":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Depends, Query, Request
@@ -25,6 +25,19 @@ from kg.report import Report
 Wanted = Annotated[str, Query(alias="format", description="A format by name, instead of the Accept header.")]
 
 
+def part(name: str) -> Any:
+    """A dependency: what the application keeps under a name."""
+
+    def kept(request: Request) -> Any:
+        return getattr(request.app.state, name)
+
+    return Depends(kept)
+
+
+TheGraph = Annotated[Graph, part("graph")]
+ThePages = Annotated[Pages, part("pages")]
+
+
 def graph_of(request: Request) -> Graph:
     graph: Graph = request.app.state.graph
     return graph
@@ -33,10 +46,6 @@ def graph_of(request: Request) -> Graph:
 def pages_of(request: Request) -> Pages:
     pages: Pages = request.app.state.pages
     return pages
-
-
-TheGraph = Annotated[Graph, Depends(graph_of)]
-ThePages = Annotated[Pages, Depends(pages_of)]
 
 
 def choose(request: Request, wanted: str, among: tuple[Format, ...]) -> Format:

@@ -12,7 +12,7 @@ import click
 
 from kg.content import Content
 from kg.errors import BadRequest
-from kg.graph import EmbeddedGraph, EndpointGraph, Graph
+from kg.graph import open_graph
 from kg.settings import Settings
 from kg.store import Versions
 
@@ -26,12 +26,7 @@ def serve(settings: Settings, versions: Versions | None, host: str, port: int) -
     made = not (settings.token or settings.token_file) and versions is not None and _is_loopback(host)
     if made:
         settings = dataclasses.replace(settings, token=secrets.token_urlsafe(24))
-    content = Content.shipped()
-    graph: Graph
-    if versions is None:
-        graph = EndpointGraph(settings.store, content, settings)
-    else:
-        graph = EmbeddedGraph(versions, content, settings)
+    graph = open_graph(settings, versions, Content.shipped())
     with closing(_listen(host, port)) as listener:
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         click.echo(f"Parley answers at {url} (SPARQL: {url}/sparql, API: {url}/docs). Ctrl-C stops it.")

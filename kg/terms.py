@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import pyoxigraph as ox
+
 ROOT: Final = "https://w3id.org/parley/"
 TRADE: Final = ROOT + "ontology#"
 ID: Final = ROOT + "id/"
@@ -57,8 +59,6 @@ RDFS_LABEL: Final = PREFIXES["rdfs"] + "label"
 
 _LOCAL = re.compile(r"[\w](?:[\w.-]*[\w-])?\Z")
 _CURIE = re.compile(r"(?P<prefix>[A-Za-z][\w-]*):(?P<local>.*)\Z", re.DOTALL)
-#: Characters that no IRI may hold (SPARQL 1.1, IRIREF).
-_NOT_IN_IRI = re.compile(r'[\x00-\x20<>"{}|^`\\]')
 
 
 def compact(iri: str) -> str:
@@ -72,14 +72,17 @@ def compact(iri: str) -> str:
 def expand(name: str) -> str | None:
     """Return the IRI for a prefixed name or an absolute IRI, or None if it is neither."""
     name = name.strip().removeprefix("<").removesuffix(">")
-    if _NOT_IN_IRI.search(name):
-        return None
     match = _CURIE.match(name)
     if match is None:
         return None
     if match["prefix"] in PREFIXES and not match["local"].startswith("//"):
-        return PREFIXES[match["prefix"]] + match["local"]
-    return name if "://" in name or name.startswith("urn:") else None
+        name = PREFIXES[match["prefix"]] + match["local"]
+    elif "://" not in name and not name.startswith("urn:"):
+        return None
+    try:
+        return ox.NamedNode(name).value  # the engine has the last word on what an IRI may hold
+    except ValueError:
+        return None
 
 
 def prologue(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from kg import formats
@@ -53,6 +54,12 @@ def server(shipped_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """A server on a copy of the shipped store, which the tests of one file may change."""
     with served(Path(shutil.copytree(shipped_home, tmp_path_factory.mktemp("server") / "home"))) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

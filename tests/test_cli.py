@@ -363,7 +363,7 @@ def threads(pid: int) -> int:
 @pytest.mark.parametrize("patience", [0.0, 0.2, 0.4])
 def test_ctrl_c_during_a_load_leaves_no_new_version(home: Path, notes: Path, patience: float) -> None:
     """From the moment at which the draft is made; the last moments of a commit are tested with the store."""
-    notes.write_text(turtle(CONCESSION + "".join(f"country:JP skos:note 'Note {i}'@en .\n" for i in range(3000))))
+    notes.write_text(turtle(CONCESSION + "".join(f"country:JP skos:note 'Note {i}'@en .\n" for i in range(12000))))
     with subprocess.Popen([KG, "load", str(notes)], env=environment(home)) as process:
         while not any((home / "staging").iterdir()):
             assert process.poll() is None

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,12 +20,6 @@ from tests.test_http_limits import ENDLESS, _is_dead
 #: Takes some seconds and gives one row.
 _MANY = "{ SELECT (STR(?s) AS ?%s) { ?s ?p ?o } LIMIT 3000 }"
 SLOW = f"SELECT (COUNT(*) AS ?n) {{ {_MANY % 'a'} {_MANY % 'b'} FILTER(CONTAINS(?a, ?b)) }}"
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
 
 
 def ready(client: httpx.Client, path: str) -> httpx.Response:

@@ -48,12 +48,6 @@ def server(shipped_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield server
 
 
-@pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
 class TestQuestions:
     def test_the_list_says_how_to_ask_each(self, client: httpx.Client) -> None:
         listed = {entry["name"]: entry for entry in client.get("/questions").json()}

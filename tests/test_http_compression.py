@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
 
 import brotli
 import httpx
@@ -25,12 +24,6 @@ PATHS = [
     "/graphs?format=nquads",
     "/ontology",
 ]
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
 
 
 def raw(client: httpx.Client, path: str, coding: str, method: str = "GET") -> tuple[httpx.Headers, bytes]:

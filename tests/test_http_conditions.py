@@ -47,12 +47,6 @@ ROUTES = [
 
 
 @pytest.fixture
-def client(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
-@pytest.fixture
 def bare(bare_server: Server) -> Iterator[httpx.Client]:
     """A client of a store that holds two graphs, which say 0."""
     with bare_server.client() as client:

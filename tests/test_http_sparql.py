@@ -29,12 +29,6 @@ def server(shipped_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield server
 
 
-@pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
 def names(answer: httpx.Response) -> list[str]:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/sparql-results+json"

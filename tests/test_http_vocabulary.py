@@ -36,12 +36,6 @@ def server(shipped_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def page(client: httpx.Client) -> str:
     answer = client.get("/ontology", headers=PAGE)
     assert answer.status_code == 200

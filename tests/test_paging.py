@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
@@ -19,17 +18,10 @@ from kg.evaluation import Question
 from kg.paging import MOST, Page, paged
 from kg.questions import Questions
 from tests.conftest import CONTENT, Asker
-from tests.server import Server
 
 QUESTION = "/questions/round-participants"
 NAMES = [question.name for question in Questions(CONTENT).all]
 LINK = re.compile(r'<([^>]+)>; rel="(\w+)"')
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
 
 
 def links(answer: httpx.Response) -> dict[str, str]:

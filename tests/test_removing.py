@@ -126,6 +126,7 @@ class TestCommand:
         [
             (["source:rice", "source:nobody"], f"kg: There is no graph <{SOURCE}nobody>; nothing was changed."),
             (["source:rice", "nobody"], "kg: GRAPH 'nobody' is no IRI. Give an absolute IRI or a name such as"),
+            (["urn:%"], "kg: GRAPH 'urn:%' is no IRI. Give an absolute IRI or a name such as"),
             (["graph:entailed"], f"kg: The graph {ENTAILED_GRAPH} is not written by hand."),
             ([], "Usage: kg remove"),
         ],

@@ -7,26 +7,21 @@ import logging
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from kg.errors import ParleyError
+from kg.problems import install
 from kg.telemetry import FIELDS, Telemetry
 from kg.tracing import Trace, current
 from kg.wire import problem, rebuild
 from tests.server import AUTHORIZED, TOKEN, Server, select, served
 from tests.test_http_limits import ENDLESS, FLOOD
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
 
 
 def line(server: Server, answer: httpx.Response) -> dict[str, Any]:
@@ -160,6 +155,21 @@ class TestFaults:
         assert "test_telemetry.py" in told.origin
         assert "test_telemetry.py" not in str(told)
 
+    def test_a_fault_in_a_worker_is_told_to_the_log_and_not_to_the_client(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        app = FastAPI()
+        install(app)
+
+        @app.get("/")
+        async def fault() -> None:
+            raise rebuild(problem(KeyError("nobody thought of it")))
+
+        answer = asyncio.run(_get(app))
+        assert (answer.status_code, answer.json()["title"]) == (500, "Internal error")
+        assert "nobody thought" not in answer.text
+        assert "nobody thought" in caplog.text
+
     def test_a_fault_in_the_server_is_measured_and_goes_on(self, caplog: pytest.LogCaptureFixture) -> None:
         seen: list[Trace] = []
 
@@ -177,6 +187,11 @@ class TestFaults:
             asyncio.run(app(scope, _nothing, _nothing))
         assert [(trace.route, trace.outcome) for trace in seen] == [("/here", "failed")]
         assert caplog.messages == ["GET /here 0"]
+
+
+async def _get(app: FastAPI) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+        return await client.get("/")
 
 
 _RATE = {"importer": "US", "origin": "JP", "product": "8703.23.01", "on": "2025-06-07"}

@@ -101,12 +101,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def client(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
 def write(
     client: httpx.Client, who: str, method: str, path: str, body: str = "", media: str = "text/turtle", **query: str
 ) -> httpx.Response:
