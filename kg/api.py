@@ -19,6 +19,7 @@ from kg.conditions import tag_headers
 from kg.envelope import Envelope, Unread
 from kg.errors import BadRequest, NotFound
 from kg.evaluation import Question
+from kg.express import FAILURE, Express
 from kg.formats import Format
 from kg.graph import Graph
 from kg.health import Readiness
@@ -82,6 +83,7 @@ def create_app(graph: Graph) -> FastAPI:
     app.add_middleware(Origins)
     app.add_middleware(Envelope)
     app.add_middleware(Unread)
+    app.add_middleware(Express, graph=graph)
     app.add_middleware(Compressed)
     problems.install(app)
     own = (_sparql_routes, _graph_routes, _question_routes, _rate_route, _entity_routes, _service_routes)
@@ -134,6 +136,8 @@ def _sparql_routes(app: FastAPI) -> None:
 async def _answer(
     request: Request, queries: list[str], default: list[str], named: list[str], wanted: str, timeout: float | None
 ) -> Response:
+    if failure := getattr(request.state, FAILURE, None):
+        raise failure
     if len(queries) != 1:
         raise BadRequest(f"There are {len(queries)} queries in the request.", "Give exactly one as `query`.")
     current().wants("query", queries[0])

@@ -32,6 +32,14 @@ class NotModified(Exception):
         self.tag = tag
 
 
+def entity_tag(graph: Graph, name: str) -> str:
+    """The tag of an answer that is made from the current version in the format `name`; empty where versions are not
+    told."""
+    version = graph.version()
+    mark = graph.mark(version)
+    return f'"{version}-{mark}-{name}"' if mark else ""
+
+
 def tag_headers(request: Request, graph: Graph, name: str) -> dict[str, str]:
     """The headers that tag the answer to a reading request, made from the current version in the format `name`.
 
@@ -41,11 +49,9 @@ def tag_headers(request: Request, graph: Graph, name: str) -> dict[str, str]:
     Raises:
         NotModified: the request says that the client has this answer.
     """
-    version = graph.version()
-    mark = graph.mark(version)
-    if not mark:
+    tag = entity_tag(graph, name)
+    if not tag:
         return {}
-    tag = f'"{version}-{mark}-{name}"'
     given = _given(request, "if-none-match")
     if given.strip() == "*" or tag in _TAG.findall(given):
         raise NotModified(tag)

@@ -24,6 +24,18 @@ _LINGER: Final = 2.0
 _DOCS_SCRIPT: Final = "'self' 'unsafe-inline'"
 
 
+def usual_headers(path: str) -> dict[str, str]:
+    """The headers of an answer that does not set them itself."""
+    script = _DOCS_SCRIPT if path.startswith("/docs") else "'none'"
+    return {
+        "Content-Security-Policy": _POLICY.format(script),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        # Facts change with any commit: a cache may keep them, and asks whether they are still so.
+        "Cache-Control": "no-cache",
+    }
+
+
 class Envelope:
     """ASGI middleware. Plain ASGI, so that a stream that breaks stays visibly broken."""
 
@@ -35,16 +47,13 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         head = scope["method"] == "HEAD"
-        script = _DOCS_SCRIPT if scope["path"].startswith("/docs") else "'none'"
+        usual = usual_headers(scope["path"])
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.setdefault("Content-Security-Policy", _POLICY.format(script))
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Referrer-Policy", "no-referrer")
-                # Facts change with any commit: a cache may keep them, and asks whether they are still so.
-                headers.setdefault("Cache-Control", "no-cache")
+                for name, value in usual.items():
+                    headers.setdefault(name, value)
                 headers.add_vary_header("Accept")
             elif head:
                 message = {**message, "body": b""}

@@ -68,7 +68,9 @@ class _Process:
 
     async def ask(self, request: dict[str, Any], documents: tuple[bytes, ...]) -> dict[str, Any]:
         assert self._writer is not None
-        for message in (json.dumps({**request, "documents": len(documents)}).encode(), *documents):
+        message = json.dumps({**request, "documents": len(documents)}).encode()
+        self._writer.write(LENGTH.pack(len(message)) + message)  # in one piece: each write is a call of the system
+        for message in documents:
             self._writer.write(LENGTH.pack(len(message)))
             for start in range(0, len(message), _PIECE):  # as a whole it would be copied twice on its way
                 self._writer.write(message[start : start + _PIECE])

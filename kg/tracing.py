@@ -44,7 +44,12 @@ class Trace:
         """Note the job, and the digest of a query or an update."""
         self.job = job
         if text:
-            self.digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+            self.digest = digest_of(text)
+
+
+def digest_of(text: str) -> str:
+    """Enough of a digest to find the same text again."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 _CURRENT: ContextVar[Trace] = ContextVar("trace")

@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import pyoxigraph as ox
 
 from kg import formats
-from kg.errors import StoreFailure
+from kg.errors import ParleyError, StoreFailure
 from kg.evaluation import Question, in_deep_thread, write, write_graph
 from kg.settings import limit_memory
 from kg.store import REPAIR, Versions, in_memory, is_damage
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 CHUNK = 64 * 1024
 #: Facts up to which a worker copies the version into memory, where reads are several times faster than from disk.
 IN_MEMORY = 200_000
+#: Commits and facts of theirs up to which such a copy is changed; beyond them it is made anew.
+MOST_STEPS, MOST_CHANGES = 20, 5_000
 
 
 class _Body:
@@ -47,10 +49,13 @@ class _Body:
     def write(self, data: bytes) -> int:
         self._buffer += data
         if len(self._buffer) >= CHUNK:
-            self.flush()
+            self._send()
         return len(data)
 
     def flush(self) -> None:
+        """Nothing: the engine asks for it at the end of each answer, and small ones are to go in one piece."""
+
+    def _send(self) -> None:
         if not self.started:
             send(self._sock, json.dumps(self._head).encode())
             self.started = True
@@ -60,7 +65,7 @@ class _Body:
 
     def end(self) -> None:
         if self.started:
-            self.flush()
+            self._send()
             send(self._sock, b"")
         else:  # all of it in one piece, of which the head tells
             head = json.dumps({**self._head, "whole": True}).encode()
@@ -69,18 +74,40 @@ class _Body:
 
 
 class _Current:
-    """The current version, kept open from one request to the next and exchanged when a newer one is published."""
+    """The current version, kept open from one request to the next. A copy in memory is brought up to newer versions;
+    a version on disk is exchanged for them."""
 
     def __init__(self, versions: Versions) -> None:
         self._versions, self._stack = versions, ExitStack()
-        self._number, self._store = -1, ox.Store()
+        self._number, self._store, self._copied = -1, ox.Store(), False
 
     def get(self) -> tuple[int, ox.Store]:
-        if self._versions.current() != self._number:
+        current = self._versions.current()
+        if current != self._number and not self._follow(current):
             self._stack.close()
             self._number, on_disk = self._stack.enter_context(self._versions.reading())
-            self._store = in_memory(on_disk) if self._small() else on_disk
+            self._copied = self._small()
+            self._store = in_memory(on_disk) if self._copied else on_disk
+            if self._copied:
+                self._stack.close()
         return self._number, self._store
+
+    def _follow(self, version: int) -> bool:
+        """Change the copy as a few commits changed the graph; whether that could be done."""
+        if not self._copied or not 0 < version - self._number <= MOST_STEPS:
+            return False
+        from kg import changes
+
+        try:
+            change = changes.between(self._versions, self._number, version)
+        except ParleyError:  # whoever opens the version is told what is wrong, if it matters
+            return False
+        if len(change.added) + len(change.removed) > MOST_CHANGES:
+            return False
+        self._number = -1  # until it is done: what is changed in part is no version
+        changes.apply(self._store, change, bare=self._versions.bare)
+        self._number = version
+        return True
 
     def _small(self) -> bool:
         return self._number > 0 and self._versions.record(self._number).quads <= IN_MEMORY
