@@ -37,15 +37,24 @@ def rebuild(versions: Versions, version: int, path: Path, kept: Iterable[int]) -
     for number in range(base, version, -1):
         apply(store, read(versions, number).reverse, bare=versions.bare)
     for number in range(base + 1, version + 1):
-        change = read(versions, number)
-        apply(store, change, bare=versions.bare)
-        if not versions.bare:
-            store.extend(history_of(versions.record(number), *_counts(change)))
+        replay(versions, number, store)
     for quad in told_later(store, version):
         store.remove(quad)
     drop_if_empty(store, HISTORY)
     store.flush()
     return base
+
+
+def replay(versions: Versions, number: int, store: ox.Store) -> None:
+    """Change a store that holds the version before as this version changed it.
+
+    Raises:
+        StoreFailure: its record or its change set is missing or damaged. The store may be changed in part.
+    """
+    change = read(versions, number)
+    apply(store, change, bare=versions.bare)
+    if not versions.bare:
+        store.extend(history_of(versions.record(number), *_counts(change)))
 
 
 def _counts(change: Change) -> tuple[Counts, Counts]:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 CHUNK = 64 * 1024
 #: Facts up to which a worker copies the version into memory, where reads are several times faster than from disk.
 IN_MEMORY = 200_000
-#: Commits and facts of theirs up to which such a copy is changed; beyond them it is made anew.
-MOST_STEPS, MOST_CHANGES = 20, 5_000
+#: Commits, and bytes of their change sets, up to which such a copy is changed; beyond them it is made anew.
+MOST_STEPS, MOST_BYTES = 20, 100_000
 
 
 class _Body:
@@ -96,16 +96,17 @@ class _Current:
         """Change the copy as a few commits changed the graph; whether that could be done."""
         if not self._copied or not 0 < version - self._number <= MOST_STEPS:
             return False
-        from kg import changes
+        from kg.past import replay
 
-        try:
-            change = changes.between(self._versions, self._number, version)
-        except ParleyError:  # whoever opens the version is told what is wrong, if it matters
-            return False
-        if len(change.added) + len(change.removed) > MOST_CHANGES:
-            return False
+        steps = range(self._number + 1, version + 1)
         self._number = -1  # until it is done: what is changed in part is no version
-        changes.apply(self._store, change, bare=self._versions.bare)
+        try:
+            if sum(self._versions.change_file(number).stat().st_size for number in steps) > MOST_BYTES:
+                return False
+            for number in steps:
+                replay(self._versions, number, self._store)
+        except (ParleyError, OSError):  # whoever opens the version is told what is wrong, if it matters
+            return False
         self._number = version
         return True
 
