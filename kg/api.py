@@ -23,7 +23,8 @@ from kg.express import FAILURE, Express
 from kg.formats import Format
 from kg.graph import Graph
 from kg.health import Readiness
-from kg.incoming import MAX_QUERY_BYTES, read_iri, read_protocol, read_seconds, wants_page
+from kg.incoming import MAX_QUERY_BYTES, read_iri, read_limits, read_protocol, read_seconds, wants_page
+from kg.limits import LARGEST, TRUNCATED, Limits
 from kg.metrics import Metrics
 from kg.origins import Origins
 from kg.pages import Pages, check_names, links
@@ -35,6 +36,7 @@ from kg.replies import (
     ThePages,
     Wanted,
     choose,
+    cut_headers,
     graph_of,
     is_true,
     pages_of,
@@ -48,7 +50,7 @@ from kg.tracing import current
 from kg.writing import GraphName, read_address, read_target
 
 #: Headers of answers that scripts of other origins may see.
-_EXPOSED = ["ETag", "Link", "Location", "Parley-Version", "X-Request-ID"]
+_EXPOSED = ["ETag", "Link", "Location", TRUNCATED, "Parley-Version", "X-Request-ID"]
 _DESCRIPTION = """Parley holds facts about trade talks and tariffs as one RDF graph, every fact with its source.
 Ask in SPARQL, or ask a named question. Writes need a bearer token. Errors are `application/problem+json`."""
 
@@ -110,10 +112,17 @@ def _sparql_routes(app: FastAPI) -> None:
         ] = None,
         format: Wanted = "",
         timeout: Annotated[float | None, Query(gt=0, description="Seconds; less than the server's deadline.")] = None,
+        max_rows: Annotated[
+            int | None, Query(alias="max-rows", ge=1, le=LARGEST, description="The first rows or triples alone.")
+        ] = None,
+        max_bytes: Annotated[
+            int | None, Query(alias="max-bytes", ge=1, le=LARGEST, description="No answer if it has more bytes.")
+        ] = None,
     ) -> Response:
         if not set(request.query_params) - {"format"}:
             return await describing.service_description(request)
-        return await _answer(request, query or [], default_graph or [], named_graph or [], format, timeout)
+        limits = Limits(max_rows, max_bytes)
+        return await _answer(request, query or [], default_graph or [], named_graph or [], format, timeout, limits)
 
     @app.post(
         "/sparql",
@@ -130,11 +139,18 @@ def _sparql_routes(app: FastAPI) -> None:
             given.get("named-graph-uri", []),
             given.get("format", [""])[-1],
             read_seconds(given.get("timeout", [""])[-1]),
+            read_limits(given.get("max-rows", [""])[-1], given.get("max-bytes", [""])[-1]),
         )
 
 
 async def _answer(
-    request: Request, queries: list[str], default: list[str], named: list[str], wanted: str, timeout: float | None
+    request: Request,
+    queries: list[str],
+    default: list[str],
+    named: list[str],
+    wanted: str,
+    timeout: float | None,
+    asked: Limits,
 ) -> Response:
     if failure := getattr(request.state, FAILURE, None):
         raise failure
@@ -146,13 +162,15 @@ async def _answer(
     base = str(request.url.replace(query="")) if graph.bare else ""
     dataset = tuple(map(read_iri, default)), tuple(map(read_iri, named))
     question = Question(queries[0], *dataset, base, graph.gateways)
+    limits = asked.within(graph.limits)
     page = wanted == "html" or (not wanted and wants_page(request))
     form = formats.HTML if page else choose(request, wanted, question.answers_with)
     tag = tag_headers(request, graph, form.name) if request.method == "GET" and not question.volatile else {}
     if page:
-        answer = await graph.query(question, question.answers_with[0], timeout)
-        return tagged(pages.answer("Answer", question, await answer.read()), tag)
-    return stream(await graph.query(question, form, timeout), form, tag)
+        answer = await graph.query(question, question.answers_with[0], timeout, limits)
+        shown = pages.answer("Answer", question, await answer.read(), asked, cut=answer.head.get("truncated"))
+        return tagged(shown, {**tag, **cut_headers(answer)})
+    return stream(await graph.query(question, form, timeout, limits), form, tag)
 
 
 # --- graphs ---------------------------------------------------------------------------------------------------------
@@ -183,12 +201,17 @@ def _graph_routes(app: FastAPI) -> None:
 
 
 _TEXT = {"schema": {"type": "string"}}
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": LARGEST}
 _QUERY_BODY = {
     "required": True,
     "content": {
         "application/sparql-query": _TEXT,
         "application/x-www-form-urlencoded": {
-            "schema": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
+            "schema": {
+                "type": "object",
+                "properties": {"query": {"type": "string"}, "max-rows": _LIMIT, "max-bytes": _LIMIT},
+                "required": ["query"],
+            }
         },
     },
 }
@@ -221,9 +244,12 @@ def _question_routes(app: FastAPI) -> None:
         current().wants("query")
         named = graph.questions[name]
         given = {key: value for key, value in request.query_params.items() if key not in RESERVED}
+        most = graph.limits.rows or MOST
+        if limit is not None and limit > most:
+            raise BadRequest(f"A page of {limit:,} rows is more than this server gives.", f"It gives {most:,}.")
         if wants_page(request):
             tag = tag_headers(request, graph, "html")
-            return tagged(await pages.ask(named, given, Page(limit or IN_BROWSER, offset)), tag)
+            return tagged(await pages.ask(named, given, Page(limit or min(IN_BROWSER, most), offset)), tag)
         if offset and limit is None:
             raise BadRequest("An offset alone makes no page.", "Give a limit too.")
         form = choose(request, format, formats.ROWS)
@@ -239,7 +265,7 @@ async def _rows(
     tag = tag_headers(request, graph, form.name)
     wanted = request.query_params.get("format", "")
     others = {} if page is None else await links(graph, named, given, page, wanted)
-    answer = stream(await graph.query(bound, form), form, tag)
+    answer = stream(await graph.query(bound, form, limits=graph.limits), form, tag)
     if others:
         answer.headers["Link"] = header(others)
     return answer

@@ -20,7 +20,7 @@ class Cache:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._bodies: OrderedDict[Hashable, tuple[bytes, int]] = OrderedDict()
+        self._bodies: OrderedDict[Hashable, tuple[bytes, int, bool]] = OrderedDict()
         self._version = 0
         self.bytes = self.hits = self.misses = 0
 
@@ -34,7 +34,11 @@ class Cache:
         self._bodies.move_to_end(key)
         return found[0]
 
-    def put(self, version: int, key: Hashable, body: bytes, size: int) -> None:
+    def is_cut(self, key: Hashable) -> bool:
+        """Whether an answer that was found has its first rows alone."""
+        return self._bodies[key][2]
+
+    def put(self, version: int, key: Hashable, body: bytes, size: int, *, cut: bool = False) -> None:
         """Remember an answer, and forget those of older versions and those not asked for the longest."""
         if version > self._version:
             self._bodies.clear()
@@ -42,14 +46,14 @@ class Cache:
         cost = len(body) + size + _OVERHEAD
         if version < self._version or key in self._bodies or cost > self._limit // _SHARE:
             return
-        self._bodies[key] = body, cost
+        self._bodies[key] = body, cost, cut
         self.bytes += cost
         while self.bytes > self._limit:
-            _, (_, dropped) = self._bodies.popitem(last=False)
+            _, (_, dropped, _) = self._bodies.popitem(last=False)
             self.bytes -= dropped
 
     async def keeping(
-        self, chunks: AsyncIterator[bytes], version: int, key: Hashable, size: int
+        self, chunks: AsyncIterator[bytes], version: int, key: Hashable, size: int, *, cut: bool = False
     ) -> AsyncIterator[bytes]:
         """Pass on the chunks of an answer; remember it if it is small enough and read to its end."""
         kept: list[bytes] | None = []
@@ -66,4 +70,4 @@ class Cache:
             # An answer that is dropped gives its worker back at once, not when the garbage is collected.
             await chunks.aclose()  # type: ignore[attr-defined]
         if kept is not None:
-            self.put(version, key, b"".join(kept), size)
+            self.put(version, key, b"".join(kept), size, cut=cut)

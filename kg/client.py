@@ -26,8 +26,9 @@ from SPARQLWrapper import INSERT, POST, SELECT, SPARQLWrapper
 
 from kg import formats
 from kg.answers import Rows
-from kg.errors import BadRequest, NotAcceptable, Unreachable, from_problem
+from kg.errors import BadRequest, NotAcceptable, Oversize, Unreachable, from_problem
 from kg.formats import Format
+from kg.limits import TRUNCATED
 from kg.terms import PREFIXES
 
 if TYPE_CHECKING:
@@ -225,9 +226,15 @@ class Client:
         return outcome
 
     def _send(self, request: Request) -> bytes:
-        """The whole answer. Raises: ParleyError: an error of the server, or an answer that does not come or breaks."""
+        """The whole answer.
+
+        Raises:
+            ParleyError: an error of the server, or an answer that does not come, breaks off, or is cut.
+        """
         try:
             with urlopen(request, timeout=self._timeout) as answer:  # noqa: S310 – the scheme was looked at
+                if cut := answer.headers.get(TRUNCATED):
+                    raise Oversize(f"The server cuts its answer ({cut}).", "Ask for less at a time, with LIMIT.")
                 body: bytes = answer.read()
                 return body
         except HTTPError as error:

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import pyoxigraph as ox
 
 from kg import formats
-from kg.errors import BadQuery, StoreFailure
+from kg.errors import BadQuery, Oversize, StoreFailure
 from kg.evaluation import Question, solve, write, write_graph
 from kg.formats import Format
+from kg.limits import TRUNCATED
 from kg.terms import prologue
 
 Row = dict[str, "ox.NamedNode | ox.Literal | ox.BlankNode"]
@@ -72,14 +73,17 @@ class EndpointReader:
             client.addParameter("named-graph-uri", iri)
         client.setQuery(prologue(question.text) + question.text)
         try:
-            body: bytes = client.query().response.read()
+            response = client.query().response
+            cut, body = response.headers.get(TRUNCATED), response.read()
         except QueryBadFormed as error:
             raise BadQuery(f"{self._url} does not take the query: {error}.") from None
         except (SPARQLWrapperException, URLError, OSError) as error:
             raise StoreFailure(
                 f"{self._url} does not answer: {error}.", "Is KG_STORE the URL of a query endpoint?"
             ) from None
-        return body
+        if cut:
+            raise Oversize(f"{self._url} cuts its answer ({cut}).", "Ask for less at a time, with LIMIT.")
+        return bytes(body)
 
     def rows(self, text: str) -> list[Row]:
         body = self.answer(Question(text), formats.ROWS[0])

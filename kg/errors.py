@@ -17,6 +17,7 @@ ParleyError
 ├── Unreachable           502  a server, or an endpoint that a query calls, gives no answer or half of one
 ├── NotReady              503  no worker answers
 ├── Stopped               503  a query or a load that hit its deadline or its memory limit
+│   └── Oversize          503  an answer with more rows or bytes than it may have
 └── StoreFailure          500  the store cannot be read or written
 
 Each class knows the HTTP status it maps to and the exit status of the command line: 1 when input was
@@ -140,6 +141,10 @@ class NotReady(ParleyError):
 
 class Stopped(ParleyError):
     status, title = 503, "Stopped"
+
+
+class Oversize(Stopped):
+    title = "Answer too large"
 
 
 class StoreFailure(ParleyError):

@@ -15,6 +15,7 @@ from kg.errors import BadQuery, Stopped, Unreachable
 from kg.federation import routed
 from kg.formats import Format
 from kg.guard import Call, check_query, with_escaped_dots
+from kg.limits import Enough, FirstRows
 from kg.store import is_damage
 from kg.terms import PREFIXES
 
@@ -77,8 +78,10 @@ def solve(store: ox.Store, question: Question) -> ox.QuerySolutions | ox.QueryBo
         raise BadQuery(f"{error}.", "There are the functions of SPARQL 1.1 and no others.") from None
 
 
-def write(store: ox.Store, question: Question, format: Format, output: IO[bytes]) -> None:
-    """Evaluate and serialise the answer to `output` as it comes.
+def write(store: ox.Store, question: Question, format: Format, output: IO[bytes], most: int | None = None) -> bool:
+    """Evaluate and serialise the answer to `output` as it comes; with `most`, its first rows or triples alone.
+
+    Returns whether there are more than those.
 
     Raises:
         BadQuery: the text does not parse.
@@ -86,8 +89,7 @@ def write(store: ox.Store, question: Question, format: Format, output: IO[bytes]
         Stopped: it ran out of memory.
     """
     try:
-        _write(store, question, format, output)
-        return
+        return _write(store, question, format, output, most)
     except (OSError, RuntimeError) as error:
         if not question.calls or is_damage(error) or isinstance(error, ConnectionError):
             raise
@@ -97,22 +99,30 @@ def write(store: ox.Store, question: Question, format: Format, output: IO[bytes]
     raise Unreachable(reason if told else "An endpoint gave no results that can be read.", _SILENT)
 
 
-def _write(store: ox.Store, question: Question, format: Format, output: IO[bytes]) -> None:
+def _write(store: ox.Store, question: Question, format: Format, output: IO[bytes], most: int | None) -> bool:
     result = solve(store, question)
     if isinstance(result, ox.QueryTriples) != (format.kind == "graph"):
         # The engine reads CONSTRUCTWHERE as two words, the guard as none.
         raise BadQuery("The form of the query is not clear.", "Put a space after SELECT, ASK, CONSTRUCT or DESCRIBE.")
     try:
         if isinstance(result, ox.QueryTriples):
-            write_graph(result, format, output)
-        elif isinstance(result, ox.QueryBoolean) and format.name in ("csv", "tsv"):
+            write_graph(islice(result, most), format, output)
+            return most is not None and next(result, None) is not None
+        if isinstance(result, ox.QueryBoolean) and format.name in ("csv", "tsv"):
             output.write(b"true" if result else b"false")
-        else:
+        elif most is None or isinstance(result, ox.QueryBoolean):
             result.serialize(output, _rows_format(format))
+        else:
+            first = FirstRows(output, format, most)
+            result.serialize(cast("IO[bytes]", first), _rows_format(format))
+            first.finish()
+    except Enough:
+        return True
     except MemoryError:
         raise Stopped(
             "The query ran out of memory.", "Ask for less at a time, with LIMIT or a narrower pattern."
         ) from None
+    return False
 
 
 def write_graph(statements: Iterable[Any], format: Format, output: IO[bytes]) -> None:

@@ -90,7 +90,7 @@ class Express:
         ):
             tag = {"ETag": name}
         try:
-            answer = await self._graph.query(plan.question, plan.form)
+            answer = await self._graph.query(plan.question, plan.form, limits=self._graph.limits)
         except ParleyError as error:
             scope.setdefault("state", {})[FAILURE] = error
             await self._app(scope, receive, send)

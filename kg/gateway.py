@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from kg import __version__
 from kg.federation import Endpoint, is_public
+from kg.limits import TRUNCATED
 
 #: Bytes that an endpoint may answer with.
 MAX_ANSWER: Final = 64 << 20
@@ -184,6 +185,8 @@ def _exchange(connection: _Connection, endpoint: Endpoint, query: bytes, most: i
     response = connection.getresponse()
     if response.status != 200:
         raise Failed(f"{endpoint.url} answers with status {response.status}; redirects are not followed.")
+    if cut := response.headers.get(TRUNCATED):
+        raise Failed(f"{endpoint.url} cuts its answer ({cut}): ask it for less.")
     media = response.headers.get_content_type()
     if media not in _RESULTS or response.headers.get("Content-Encoding", "identity") != "identity":
         raise Failed(f"{endpoint.url} answers with {media}, not with results in JSON or XML.")

@@ -16,10 +16,11 @@ from kg.cache import Cache
 from kg.conditions import WHATEVER, Expected
 from kg.content import Content
 from kg.engines import EndpointReader
-from kg.errors import Forbidden, NotAcceptable
+from kg.errors import BadRequest, Forbidden, NotAcceptable
 from kg.evaluation import Question
 from kg.federation import gateways
 from kg.formats import Format
+from kg.limits import UNLIMITED, Limits
 from kg.loading import Mode, Outcome
 from kg.operations import Using
 from kg.parsing import Document
@@ -45,6 +46,8 @@ class Graph(Protocol):
     refusal: str
     #: The endpoints that queries may call, each with its gateway.
     gateways: Mapping[str, str]
+    #: What an answer to a client's query may have at most.
+    limits: Limits
     cache: Cache
     #: What its workers count.
     tally: Tally
@@ -64,7 +67,15 @@ class Graph(Protocol):
         Parley; empty where versions are not told."""
 
     def written_by(self, author: Author) -> Graph: ...
-    async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer: ...
+    async def query(
+        self, question: Question, format: Format, deadline: float | None = None, limits: Limits = UNLIMITED
+    ) -> Answer:
+        """The answer; `truncated` in its head is the number of rows that it was cut to.
+
+        Raises:
+            Oversize: it has more bytes than it may.
+        """
+
     async def graph(self, iri: str, format: Format) -> Answer: ...
     async def dataset(self, format: Format) -> Answer:
         """Every graph but the entailments. Raises: NotAcceptable: the engine cannot tell it."""
@@ -97,6 +108,7 @@ class EmbeddedGraph:
         self.refusal = "" if self.tokens else "Start it with a token in KG_TOKEN to allow writes."
         self._author = ANYBODY
         self._marks: dict[int, str] = {0: "0"}
+        self.limits = Limits(settings.max_rows, settings.max_bytes)
         self.cache = Cache(settings.cache << 20)
         self._pool = Pool(versions.home, workers=settings.workers, memory=settings.memory, deadline=settings.deadline)
         self.tally = self._pool.tally
@@ -137,8 +149,10 @@ class EmbeddedGraph:
         graph._author = author
         return graph
 
-    async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer:
-        key, size = (question, format.name), len(question.text)
+    async def query(
+        self, question: Question, format: Format, deadline: float | None = None, limits: Limits = UNLIMITED
+    ) -> Answer:
+        key, size = (question, format.name, limits), len(question.text)
         if not question.volatile:
             version = self._versions.current()
             found = self.cache.get(version, key)
@@ -146,7 +160,8 @@ class EmbeddedGraph:
             trace.cache = "miss" if found is None else "hit"
             if found is not None:
                 trace.version = version
-                return Answer({"version": version}, found)
+                cut = {"truncated": limits.rows} if self.cache.is_cut(key) else {}
+                return Answer({"version": version, **cut}, found)
         request = {
             "job": "query",
             "text": question.text,
@@ -155,15 +170,16 @@ class EmbeddedGraph:
             "named_graphs": question.named_graphs,
             "base": question.base,
             "gateways": dict(question.gateways),
+            "limits": asdict(limits),
         }
         answer = await self._pool.read(request, deadline)
         if question.volatile:
             return answer
-        version = answer.head["version"]
+        version, was_cut = answer.head["version"], "truncated" in answer.head
         if isinstance(answer.body, bytes):
-            self.cache.put(version, key, answer.body, size)
+            self.cache.put(version, key, answer.body, size, cut=was_cut)
             return answer
-        return Answer(answer.head, self.cache.keeping(answer.body, version, key, size))
+        return Answer(answer.head, self.cache.keeping(answer.body, version, key, size, cut=was_cut))
 
     async def graph(self, iri: str, format: Format) -> Answer:
         return await self._pool.read({"job": "graph", "graph": iri, "format": format.name})
@@ -219,9 +235,12 @@ class EndpointGraph:
     tokens: Sequence[Token] = ()
     bare = False
     gateways: Mapping[str, str] = {}
+    limits = UNLIMITED
     refusal = "It shows another endpoint (KG_STORE): write to that endpoint itself."
 
     def __init__(self, url: str, content: Content, settings: Settings) -> None:
+        """Raises: BadRequest: the settings limit answers, which is up to the endpoint."""
+        _refuse_limits(Limits(settings.max_rows, settings.max_bytes))
         self._reader = EndpointReader(url, settings.deadline)
         self.content = content
         self.questions = Questions(content)
@@ -251,7 +270,11 @@ class EndpointGraph:
     def written_by(self, author: Author) -> EndpointGraph:
         return self
 
-    async def query(self, question: Question, format: Format, deadline: float | None = None) -> Answer:
+    async def query(
+        self, question: Question, format: Format, deadline: float | None = None, limits: Limits = UNLIMITED
+    ) -> Answer:
+        """Raises: BadRequest: there are limits, which it cannot hold the endpoint to."""
+        _refuse_limits(limits)
         body = await asyncio.to_thread(self._reader.answer, question, format)
         return Answer({"version": 0}, body)
 
@@ -271,6 +294,14 @@ class EndpointGraph:
         raise Forbidden("This server reads another endpoint (KG_STORE).", "Write to that endpoint itself.")
 
     load = remove = update = _refuse
+
+
+def _refuse_limits(limits: Limits) -> None:
+    if limits != UNLIMITED:
+        raise BadRequest(
+            "Answers of another endpoint (KG_STORE) are not limited here.",
+            "Write LIMIT, or set limits at the endpoint.",
+        )
 
 
 def open_graph(settings: Settings, versions: Versions | None, content: Content) -> Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from starlette.requests import Request
 from kg import formats
 from kg.errors import BadRequest, TooLarge, UnsupportedMedia
 from kg.formats import Format
+from kg.limits import LARGEST, Limits
 from kg.terms import expand
 
 #: Bytes that the body of a query or an update may have.
@@ -25,6 +27,7 @@ _PACK_AGAIN = "Send it whole, as `gzip` makes it."
 _MOST_FILES = 1000
 #: Bytes of a form that are taken apart at a time.
 _PIECE = 1 << 20
+_COUNT = re.compile(r"[0-9]{1,19}")
 
 
 def wants_page(request: Request) -> bool:
@@ -101,6 +104,19 @@ def read_seconds(text: str) -> float | None:
     if seconds is not None and not seconds > 0:
         raise BadRequest(f"timeout={text!r} is not a time.", "Give seconds above 0.")
     return seconds
+
+
+def read_limits(rows: str, size: str) -> Limits:
+    """The limits that a request gives as `max-rows` and `max-bytes`; what is empty is not given."""
+    return Limits(_read_count("max-rows", rows), _read_count("max-bytes", size))
+
+
+def _read_count(name: str, text: str) -> int | None:
+    if not text:
+        return None
+    if not _COUNT.fullmatch(text) or not 0 < int(text) <= LARGEST:
+        raise BadRequest(f"{name}={text[:80]!r} is no limit.", f"Give a whole number from 1 to {LARGEST}.")
+    return int(text)
 
 
 def read_iri(text: str) -> str:

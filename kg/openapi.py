@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from kg import formats
 from kg.graph import Graph
+from kg.limits import TRUNCATED
 
 _TEXT: Final = {"schema": {"type": "string"}}
 _OBJECT: Final = {"schema": {"type": "object"}}
@@ -52,7 +53,15 @@ _MEANINGS: Final = {
     429: "Too many requests are waiting; try again",
     500: "The server failed",
     502: "An endpoint that the query calls gives no answer",
-    503: "Stopped at the limit of time or of memory",
+    503: "Stopped at the limit of time, of memory or of the size of an answer",
+}
+#: The routes whose answers may be cut, and what then says so.
+_MAY_BE_CUT: Final = ("GET /sparql", "POST /sparql", "GET /questions/{name}")
+_CUT: Final = {
+    TRUNCATED: {
+        "description": "`rows=N`: these are the first N rows or triples, and there are more. Without it all are here.",
+        "schema": {"type": "string", "pattern": "^rows=[0-9]+$"},
+    }
 }
 _ANYWHERE: Final = (400, 429, 500, 503)
 _PROBLEM: Final = {
@@ -105,6 +114,8 @@ def _answers(route: str, responses: dict[str, Any]) -> None:
         del responses["422"]
     if content:
         responses["200"]["content"] = content
+    if route in _MAY_BE_CUT:
+        responses["200"]["headers"] = {**_CUT}
     for status in (*_ANYWHERE, *statuses, *((404,) if "{" in route else ())):
         problem: dict[str, Any] = {} if status < 400 else {"content": {"application/problem+json": {}}}
         responses.setdefault(str(status), {"description": _MEANINGS[status], **problem})
@@ -130,6 +141,7 @@ def _ask(operation: dict[str, Any], graph: Graph) -> None:
             "schema": {"type": "object", "additionalProperties": {"type": "string"}},
         }
     )
-    operation["responses"]["200"]["headers"] = {
-        "Link": {"description": "With a limit: the pages `first`, `prev` and `next`.", "schema": {"type": "string"}}
+    operation["responses"]["200"]["headers"]["Link"] = {
+        "description": "With a limit: the pages `first`, `prev` and `next`.",
+        "schema": {"type": "string"},
     }

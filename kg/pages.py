@@ -15,6 +15,7 @@ from kg import formats
 from kg.diagram import draw
 from kg.errors import NotFound, ParleyError
 from kg.evaluation import Question
+from kg.limits import UNLIMITED, Limits
 from kg.paging import Page
 from kg.questions import refuse_unknown
 from kg.results import Cell, Table
@@ -119,26 +120,29 @@ class Pages:
             await check_names(self._graph, question, given)
         except ParleyError as error:
             return self._render("answer.html", status=error.status, problem=str(error), **page)
-        answer = await self._graph.query(bound, formats.ROWS[0])
+        answer = await self._graph.query(bound, formats.ROWS[0], limits=self._graph.limits)
         table = _titled(Table.from_json(await answer.read()).for_people())
         href = f"/questions/{question.name}?{urlencode({**given, 'format': ''})}"
         others = await links(self._graph, question, given, part)
         return self._render("answer.html", table=table, links=_links(href, formats.ROWS), pages=others, **page)
 
-    def answer(self, title: str, question: Question, body: bytes) -> HTMLResponse:
-        """The answer to a query: a table, or Turtle as text."""
+    def answer(
+        self, title: str, question: Question, body: bytes, limits: Limits = UNLIMITED, cut: int | None = None
+    ) -> HTMLResponse:
+        """The answer to a query: a table, or Turtle as text; the limits are those asked for, and `cut` is the number of
+        rows if there are more."""
         parameters = [
             ("query", question.text),
             *(("default-graph-uri", iri) for iri in question.default_graphs),
             *(("named-graph-uri", iri) for iri in question.named_graphs),
+            *limits.parameters.items(),
             ("format", ""),
         ]
         links = _links("/sparql?" + urlencode(parameters), question.answers_with)
+        page: dict[str, Any] = {"title": title, "links": links, "query": question.text, "cut": cut}
         if question.answers_with is formats.ROWS:
-            table = Table.from_json(body).for_people()
-            return self._render("answer.html", title=title, table=table, links=links, query=question.text)
-        text = body.decode()
-        return self._render("answer.html", title=title, text=text, links=links, query=question.text)
+            return self._render("answer.html", table=Table.from_json(body).for_people(), **page)
+        return self._render("answer.html", text=body.decode(), **page)
 
     def text(self, title: str, turtle: str) -> HTMLResponse:
         """A graph for reading: browsers save Turtle to disk."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kg.errors import Stopped, TooMany
+from kg.errors import Oversize, Stopped, TooMany
 from kg.tracing import STOPS, Tally, current
 from kg.turns import Turns
 from kg.wire import LENGTH, rebuild, start_worker
@@ -23,6 +23,8 @@ MAX_WAITING = 100
 LOAD_DEADLINE = 600.0
 #: Bytes of a message that are handed to the socket at a time.
 _PIECE = 1 << 20
+#: The outcome of a job that its worker stopped, by the error that it told.
+_OUTCOMES = {Stopped.__name__: "memory", Oversize.__name__: "size"}
 
 
 @dataclass
@@ -185,8 +187,7 @@ class Pool:
             return Answer(head, chunks)
         self._give_back(queue, process)
         if "error" in head:
-            if head["error"] == Stopped.__name__:
-                trace.outcome = "memory"
+            trace.outcome = _OUTCOMES.get(head["error"], trace.outcome)
             raise rebuild(head)
         return Answer(head, body)
 

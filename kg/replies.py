@@ -17,6 +17,7 @@ from kg.evaluation import Question
 from kg.formats import Format
 from kg.graph import Graph
 from kg.incoming import read_flag
+from kg.limits import TRUNCATED
 from kg.loading import Outcome
 from kg.pages import Pages
 from kg.pool import Answer
@@ -107,7 +108,7 @@ def tell(request: Request, outcome: Outcome, form: Format, *, dry_run: bool) -> 
 
 
 def tagged(response: Response, tag: Mapping[str, str]) -> Response:
-    """A page with the headers that tag it, unless it tells of a problem."""
+    """A page with these headers, unless it tells of a problem."""
     if response.status_code == 200:
         response.headers.update(tag)
     return response
@@ -118,10 +119,15 @@ def written(report: Report, form: Format) -> str:
     return report.turtle if form.name == "turtle" else f"{report.text() or 'The facts conform.'}\n"
 
 
+def cut_headers(answer: Answer) -> dict[str, str]:
+    """The header that says so if an answer has its first rows alone."""
+    return {TRUNCATED: f"rows={answer.head['truncated']}"} if "truncated" in answer.head else {}
+
+
 def stream(answer: Answer, form: Format, tag: Mapping[str, str] | None = None) -> Response:
     """An answer as it comes, with the headers that tag it, if it is of the version that they were made for."""
     version = answer.head["version"]
-    headers = {"Parley-Version": str(version)}
+    headers = {"Parley-Version": str(version), **cut_headers(answer)}
     if tag and tag["ETag"].startswith(f'"{version}-'):
         headers |= tag
     if isinstance(answer.body, bytes):

@@ -61,6 +61,21 @@ class Settings:
     workers: int = field(
         default=2, metadata={"variable": "KG_WORKERS", "help": "number of processes that evaluate queries"}
     )
+    max_rows: int | None = field(
+        default=None,
+        metadata={
+            "variable": "KG_MAX_ROWS",
+            "help": "rows that the answer to a client's query may have; "
+            "it is cut after them, and says so; default: no limit",
+        },
+    )
+    max_bytes: int | None = field(
+        default=None,
+        metadata={
+            "variable": "KG_MAX_BYTES",
+            "help": "bytes that the answer to a client's query may have; a larger one is refused; default: no limit",
+        },
+    )
     log: str = field(
         default="",
         metadata={

@@ -25,7 +25,8 @@ FIELDS: Final = {
     "method": "the method",
     "route": "the template of the path, such as `/id/{path}`; `other` for a path that no route has",
     "status": "the status",
-    "outcome": "`ok`, `refused` (4xx), `failed` (5xx), `deadline`, `memory`, `full` (queue), `left` (the client)",
+    "outcome": "`ok`, `refused` (4xx), `failed` (5xx), `deadline`, `memory`, `size`, "
+    "`full` (queue), `left` (the client)",
     "bytes": "bytes of the body that were sent",
     "seconds": "seconds from the request to the last byte",
     "waited": "seconds of it in the queue for a worker",

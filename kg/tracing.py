@@ -29,7 +29,7 @@ class Trace:
     job: Job = ""
     #: Of the text that came with it: enough to find the same one again, and nothing of what it says.
     digest: str = ""
-    #: How the job ended, if the status cannot tell: `deadline`, `memory` or `full`.
+    #: How the job ended, if the status cannot tell: `deadline`, `memory`, `size` or `full`.
     outcome: str = ""
     #: The version that the answer is made from.
     version: int | None = None

@@ -23,8 +23,9 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import pyoxigraph as ox
 
 from kg import formats
-from kg.errors import ParleyError, StoreFailure
+from kg.errors import Oversize, ParleyError, StoreFailure
 from kg.evaluation import Question, in_deep_thread, write, write_graph
+from kg.limits import UNLIMITED, Limits
 from kg.settings import limit_memory
 from kg.store import REPAIR, Versions, in_memory, is_damage
 from kg.wire import problem, receive, send
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 #: The head is sent with the first chunk, so that a failure before this many bytes is still a clean error.
 CHUNK = 64 * 1024
+#: Bytes of a body that was held back which go into one message.
+_PIECE = 1 << 20
 #: Facts up to which a worker copies the version into memory, where reads are several times faster than from disk.
 IN_MEMORY = 200_000
 #: Commits, and bytes of their change sets, up to which such a copy is changed; beyond them it is made anew.
@@ -41,34 +44,42 @@ MOST_STEPS, MOST_BYTES = 20, 100_000
 
 
 class _Body:
-    """A binary file that sends what is written to it in chunks, after the head."""
+    """A binary file that sends what is written to it in chunks, after the head.
 
-    def __init__(self, sock: socket.socket, head: dict[str, Any]) -> None:
-        self._sock, self._head, self._buffer, self.started = sock, head, bytearray(), False
+    With limits it sends nothing before its end: whether the answer is whole or too large is told before it.
+    """
+
+    def __init__(self, sock: socket.socket, head: dict[str, Any], limits: Limits = UNLIMITED) -> None:
+        self._sock, self.head, self._buffer, self.started = sock, head, bytearray(), False
+        self._most, self._held = limits.bytes, limits != UNLIMITED
 
     def write(self, data: bytes) -> int:
+        """Raises: Oversize: the body would have more bytes than it may."""
+        if self._most is not None and len(self._buffer) + len(data) > self._most:
+            raise Oversize(f"The answer has more than {self._most:,} bytes.", "Ask for less at a time, with LIMIT.")
         self._buffer += data
-        if len(self._buffer) >= CHUNK:
+        if len(self._buffer) >= CHUNK and not self._held:
             self._send()
         return len(data)
 
     def flush(self) -> None:
-        """Nothing: the engine asks for it at the end of each answer, and small ones are to go in one piece."""
+        """Nothing: the engine asks for it at the end of some formats. Small answers go in one piece, and of one that is
+        held back it is not yet known what the head has to tell."""
 
     def _send(self) -> None:
         if not self.started:
-            send(self._sock, json.dumps(self._head).encode())
+            send(self._sock, json.dumps(self.head).encode())
             self.started = True
-        if self._buffer:
-            send(self._sock, bytes(self._buffer))
-            self._buffer.clear()
+        for start in range(0, len(self._buffer), _PIECE):
+            send(self._sock, bytes(self._buffer[start : start + _PIECE]))
+        self._buffer.clear()
 
     def end(self) -> None:
-        if self.started:
+        if self.started or len(self._buffer) > CHUNK:
             self._send()
             send(self._sock, b"")
         else:  # all of it in one piece, of which the head tells
-            head = json.dumps({**self._head, "whole": True}).encode()
+            head = json.dumps({**self.head, "whole": True}).encode()
             send(self._sock, head, bytes(self._buffer), b"")
             self.started = True
 
@@ -154,8 +165,8 @@ class Worker:
                 send(self._sock, json.dumps(problem(error)).encode())
                 send(self._sock, b"")
 
-    def _answer(self, **head: Any) -> _Body:
-        self._body = _Body(self._sock, head)
+    def _answer(self, limits: Limits = UNLIMITED, **head: Any) -> _Body:
+        self._body = _Body(self._sock, head, limits)
         return self._body
 
     def _query(self, request: dict[str, Any], _: list[bytes]) -> None:
@@ -163,8 +174,10 @@ class Worker:
         question = Question(request["text"], default, named, request["base"], request["gateways"])
         form = formats.named(request["format"], question.answers_with)
         version, store = self._current.get()
-        body = self._answer(version=version)
-        write(store, question, form, cast("IO[bytes]", body))
+        limits = Limits(**request["limits"])
+        body = self._answer(limits, version=version)
+        if write(store, question, form, cast("IO[bytes]", body), limits.rows):
+            body.head["truncated"] = limits.rows
         body.end()
 
     def _graph(self, request: dict[str, Any], _: list[bytes]) -> None:

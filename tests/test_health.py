@@ -72,16 +72,17 @@ class TestReady:
         assert client.get("/health/live").status_code == 200
         assert ready(client, path).status_code == 200
 
-    def test_a_worker_that_hangs_is_not_ready(self, server: Server, client: httpx.Client) -> None:
-        assert ready(client, "/health").status_code == 200
-        workers = server.workers()
-        for pid in workers:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            answer = client.get("/health/ready")
-        finally:
+    def test_a_worker_that_hangs_is_not_ready(self, home: Path) -> None:
+        with served(home) as server, server.client() as client:
+            assert ready(client, "/health").status_code == 200
+            workers = server.workers()
             for pid in workers:
-                os.kill(pid, signal.SIGCONT)
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                answer = client.get("/health/ready")
+            finally:
+                for pid in workers:
+                    os.kill(pid, signal.SIGCONT)
         assert answer.status_code == 503
         assert "No worker has answered" in answer.json()["detail"]
 

@@ -39,6 +39,8 @@ LIKELY: dict[str, list[str]] = {
     "knownOn": ["2025-06-07", ""],
     "limit": ["1", "10000"],
     "timeout": ["20"],
+    "max-rows": ["1", "1000"],
+    "max-bytes": ["1000000"],
 }
 BODIES = {
     "application/sparql-query": LIKELY["query"],

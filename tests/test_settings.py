@@ -22,6 +22,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "memory": ("2048", 2048),
     "cache": ("8", 8),
     "workers": ("3", 3),
+    "max_rows": ("1000", 1000),
+    "max_bytes": ("5000000", 5_000_000),
     "log": ("text", "text"),
     "allow_service": (
         "https://example.org/sparql  http://127.0.0.1:3030/sparql",
@@ -85,7 +87,7 @@ def test_home_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.from_environment().home == Path.home() / "graph"
 
 
-@pytest.mark.parametrize("name", ["deadline", "memory", "cache", "workers"])
+@pytest.mark.parametrize("name", ["deadline", "memory", "cache", "workers", "max_rows", "max_bytes"])
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1,5", "nan", "inf", "1e999", "٣ ٤"])
 def test_number_that_is_none_or_not_above_0_is_refused(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable(name), text)

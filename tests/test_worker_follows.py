@@ -1,0 +1,118 @@
+"""A worker's copy in memory follows the commits, and holds what the version on disk holds."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyoxigraph as ox
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kg import worker
+from kg.store import Versions
+from kg.worker import _Current
+from tests.sources import CONCESSION, put
+from tests.test_past import Steps, content, histories
+from tests.test_store import commit, quad
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of facts of the versions that were copied from disk."""
+    seen: list[int] = []
+
+    def in_memory(store: ox.Store) -> ox.Store:
+        seen.append(len(store))
+        copy = ox.Store()
+        copy.extend(store)
+        return copy
+
+    monkeypatch.setattr(worker, "in_memory", in_memory)
+    return seen
+
+
+def held(current: _Current) -> tuple[int, set[ox.Quad], set[object]]:
+    number, store = current.get()
+    return number, set(store), set(store.named_graphs())
+
+
+@pytest.mark.parametrize("bare", [False, True])
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_after_any_commits_the_copy_is_what_stands_on_disk(bare: bool, data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        versions = Versions.create(Path(folder) / "home", bare=bare)
+        commit(versions, quad("first"))
+        current = _Current(versions)
+        assert held(current) == (1, *content(versions))
+        for steps in data.draw(histories(bare)):
+            _commit(versions, steps)
+            if data.draw(st.booleans()):  # else it follows several at once
+                assert held(current) == (versions.current(), *content(versions))
+        assert held(current) == (versions.current(), *content(versions))
+
+
+def _commit(versions: Versions, steps: Steps) -> None:
+    with versions.writing() as draft:
+        for adds, changed in steps:
+            (draft.add if adds else draft.remove)(changed)
+        draft.publish("steps")
+
+
+def test_the_copy_of_the_shipped_graph_follows_a_load(home: Path, opened: list[int]) -> None:
+    versions = Versions(home)
+    current = _Current(versions)
+    current.get()
+    put(home, CONCESSION)
+    assert held(current) == (2, *content(versions))
+    assert len(opened) == 1
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[tuple[Versions, _Current]]:
+    """A store of one version, which a worker has opened."""
+    versions = Versions.create(tmp_path / "home", bare=False)
+    commit(versions, quad("first"))
+    current = _Current(versions)
+    current.get()
+    yield versions, current
+
+
+def test_what_changed_much_is_copied_anew(
+    opened: list[int], one: tuple[Versions, _Current], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions, current = one
+    monkeypatch.setattr(worker, "MOST_BYTES", 10)
+    commit(versions, quad("second"))
+    assert held(current) == (2, *content(versions))
+    assert len(opened) == 2
+
+
+def test_many_commits_are_copied_at_once(
+    opened: list[int], one: tuple[Versions, _Current], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions, current = one
+    monkeypatch.setattr(worker, "MOST_STEPS", 2)
+    for name in "abc":
+        commit(versions, quad(name))
+    assert held(current) == (4, *content(versions))
+    assert len(opened) == 2
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_a_damaged_change_set_leaves_no_copy_that_is_half_changed(
+    damage: str, opened: list[int], one: tuple[Versions, _Current]
+) -> None:
+    versions, current = one
+    for name in "ab":
+        commit(versions, quad(name))
+    file = versions.change_file(3)
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-9])
+    assert held(current) == (3, *content(versions))
+    assert len(opened) == 2
