@@ -61,7 +61,9 @@ def solve(store: ox.Store, question: Question) -> ox.QuerySolutions | ox.QueryBo
     Raises:
         BadQuery: the text does not parse.
     """
-    how: dict[str, Any] = {"prefixes": PREFIXES, "base_iri": question.base or None}
+    # Those that the text may name: the engine reads each of them anew, which takes as long as a light query.
+    prefixes = {name: iri for name, iri in PREFIXES.items() if f"{name}:" in question.text}
+    how: dict[str, Any] = {"prefixes": prefixes, "base_iri": question.base or None}
     if question.default_graphs or question.named_graphs:
         how["default_graph"] = [ox.NamedNode(iri) for iri in question.default_graphs]
         how["named_graphs"] = [ox.NamedNode(iri) for iri in question.named_graphs]
