@@ -64,16 +64,18 @@ def shipped_home() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def server(command: list[str | Path], environment: dict[str, str], port: int, path: str) -> Iterator[float]:
-    """Run a server; yields the seconds until its first answer to GET `path`."""
+def server(
+    command: Sequence[str | Path], environment: dict[str, str], port: int, path: str, patience: float = 60
+) -> Iterator[tuple[float, int]]:
+    """Run a server; yields the seconds until its first answer to GET `path`, and its process id."""
     begin = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not _answers(port, path):
-            if process.poll() is not None or time.perf_counter() - begin > 60:
+            if process.poll() is not None or time.perf_counter() - begin > patience:
                 raise RuntimeError(f"{command[0]} did not start")
             time.sleep(0.005)
-        yield time.perf_counter() - begin
+        yield time.perf_counter() - begin, process.pid
     finally:
         process.terminate()
         process.wait(30)

@@ -25,7 +25,7 @@ def main(runs: int) -> None:
         starts = []
         for i in range(max(3, runs // 4)):
             port = 18200 + i
-            with server([BIN / "kg", "serve", "--port", str(port)], environment, port, "/health") as seconds:
+            with server([BIN / "kg", "serve", "--port", str(port)], environment, port, "/health") as (seconds, _):
                 starts.append(seconds)
     print(f"python -c 'import pyoxigraph'        {engine * 1000:7.0f} ms")
     print(f"kg query, one pattern                {query * 1000:7.0f} ms   {query / engine:.1f} x")
