@@ -101,7 +101,8 @@ HEAVY = {
     "a union of everything under a sort": "SELECT (COUNT(*) AS ?n) { SELECT * { "
     + " UNION ".join(["{ ?s ?p ?o }"] * 200)
     + " } ORDER BY ?o }",
-    "exists for everything": "SELECT (COUNT(*) AS ?n) { ?a ?b ?c FILTER NOT EXISTS { ?d ?e ?a . ?f ?g ?d . ?h ?i ?f } }",
+    "exists for everything": "SELECT (COUNT(*) AS ?n) { ?a ?b ?c "
+    "FILTER NOT EXISTS { ?d ?e ?a . ?f ?g ?d . ?h ?i ?f } }",
     "unlike everything else": "SELECT (COUNT(*) AS ?n) { ?a ?b ?c MINUS { ?d ?e ?c . ?d ?f ?g FILTER(?e != ?f) } }",
 }
 

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -33,6 +34,8 @@ DEADLINE, MEMORY = 2, 1600
 #: Bytes after which input without end has been taken for too long, and seconds to wait for an answer.
 MOST, PATIENCE = 300_000_000, 60.0
 _LIGHT = "SELECT (COUNT(*) AS ?n) { ?t a trade:Tariff }"
+
+HEADER = f"{'input':62} {'bytes':>11}  {'status':12} {'seconds':>7}"
 
 Status = int | str
 
@@ -58,6 +61,10 @@ class Outcome:
         """Whether the server simply did it."""
         return isinstance(self.status, int) and 200 <= self.status < 300
 
+    def row(self) -> str:
+        note = "" if self.fine else "  <- no light query after it" if self.light is None else "  <- not as it should be"
+        return f"{self.name:62} {self.bytes:11,}  {self.status!s:12} {self.seconds:7.2f}{note}"
+
 
 @dataclass(frozen=True)
 class Report:
@@ -72,11 +79,8 @@ class Report:
         return self.alive and all(outcome.fine for outcome in self.outcomes)
 
     def text(self) -> str:
-        rows = [f"{'input':62} {'bytes':>11}  {'status':12} {'seconds':>7}"]
-        for o in self.outcomes:
-            note = "" if o.fine else "  <- no light query after it" if o.light is None else "  <- not as it should be"
-            rows.append(f"{o.name:62} {o.bytes:11,}  {o.status!s:12} {o.seconds:7.2f}{note}")
-        rows.append("")
+        """What there is to say beside the rows of the inputs."""
+        rows = []
         if done := [o.name for o in self.outcomes if o.done]:
             rows.append(f"Simply done ({len(done)}): {'; '.join(done)}.")
         slowest = max((o.light or 0 for o in self.outcomes), default=0)
@@ -90,21 +94,24 @@ class Report:
 
 def inputs() -> Iterator[tuple[str, Callable[[], Pieces]]]:
     """Every input by its name, and what makes its request."""
-    for kind, queries in (("query", corpus.KILLERS), ("query", corpus.HEAVY)):
-        for name, text in queries.items():
-            yield f"{kind}: {name}", lambda text=text: _form("/sparql", "query", text)
+    for name, text in (corpus.KILLERS | corpus.HEAVY).items():
+        yield f"query: {name}", partial(_form, "/sparql", "query", text)
     for name, text in corpus.UPDATES.items():
-        yield f"update: {name}", lambda text=text: _form("/update", "update", text)
+        yield f"update: {name}", partial(_form, "/update", "update", text)
     for name, (media, text) in corpus.BOMBS.items():
-        yield f"upload: {name}", lambda media=media, text=text: _upload(media, text.encode("utf-8", "surrogateescape"))
+        yield f"upload: {name}", partial(_upload, media, text.encode("utf-8", "surrogateescape"))
     for name, (content, _) in corpus.MALFORMED.items():
-        yield f"upload: {name}", lambda name=name, content=content: _file(name, content)
-    for files in (corpus.LARGE, corpus.LONG):
-        for name, make in files.items():
-            yield f"upload: {name}", lambda name=name, make=make: _file(name, make())
-    yield from ((f"http: {name}", make) for name, make in REQUESTS.items())
+        yield f"upload: {name}", partial(_file, name, partial(_bytes, content))
+    for name, make in (corpus.LARGE | corpus.LONG).items():
+        yield f"upload: {name}", partial(_file, name, make)
+    for name, pieces in REQUESTS.items():
+        yield f"http: {name}", pieces
     for name, content in corpus.ODD.items():  # last, since they are stored
-        yield f"upload: {name}", lambda name=name, content=content: _file(name, content)
+        yield f"upload: {name}", partial(_file, name, partial(_bytes, content))
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content if isinstance(content, bytes) else content.encode()
 
 
 def _form(path: str, field: str, text: str) -> Pieces:
@@ -117,12 +124,12 @@ def _upload(media: str, body: bytes, **headers: str) -> Pieces:
     return request(f"PUT {target}", body, Content_Type=media, **headers)
 
 
-def _file(name: str, content: str | bytes) -> Pieces:
+def _file(name: str, make: Callable[[], bytes]) -> Pieces:
     """A file as it would be sent: its ending tells its type."""
     form = formats.by_ending(name.removesuffix(".gz"))
     assert form is not None
     packed = {"Content_Encoding": "gzip"} if name.endswith(".gz") else {}
-    return _upload(form.media[0], content if isinstance(content, bytes) else content.encode(), **packed)
+    return _upload(form.media[0], make(), **packed)
 
 
 def send(address: tuple[str, int], pieces: Pieces, most: int = MOST) -> tuple[int, Status]:
@@ -199,8 +206,9 @@ def attack(
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kg-bench-") as folder:
-        report = attack(Path(folder) / "home", tell=lambda o: print(".", end="", file=sys.stderr, flush=True))
-    print(report.text())
+        print(HEADER)
+        report = attack(Path(folder) / "home", tell=lambda outcome: print(outcome.row(), flush=True))
+    print(f"\n{report.text()}")
     sys.exit(not report.fine)
 
 
