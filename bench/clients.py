@@ -134,7 +134,9 @@ class Caller:
         if answer.status != 200:
             return
         self.newest.told(answer.version)
-        ledger.was_read(least, answer.version, frozenset(ox.parse(answer.body, ox.RdfFormat.N_TRIPLES)))
+        ledger.was_read(
+            least, answer.version, frozenset(quad.triple for quad in ox.parse(answer.body, ox.RdfFormat.N_TRIPLES))
+        )
 
 
 class Client(Protocol):
