@@ -70,7 +70,7 @@ class Caller:
         method: str,
         target: str,
         body: bytes = b"",
-        headers: dict[str, str] = {},  # noqa: B006
+        headers: Mapping[str, str] = _NO_HEADERS,
     ) -> Answer:
         """One request on a connection of its own. `expected` are the statuses that may come, beside those of a busy
         server."""
@@ -299,10 +299,10 @@ class Writer:
         self._refused(422, "POST", "/update", text, "application/sparql-update")
 
 
-def work(client: Client, end: float, random: random.Random) -> None:
+def work(client: Client, end: float, hurry: float, random: random.Random) -> None:
     """Have a client act until the time has come, with pauses as people make them."""
     while True:
-        time.sleep(min(random.expovariate(1 / client.pause), max(0.0, end - time.monotonic())))
+        time.sleep(min(random.expovariate(hurry / client.pause), max(0.0, end - time.monotonic())))
         if time.monotonic() >= end:
             return
         client.act()

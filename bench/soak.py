@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -118,8 +119,9 @@ def percentile(values: list[float], part: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
-def soak(home: Path, seconds: float, clients: int, seed: int = 1) -> Report:
-    """Send the requests of so many clients for so many seconds to a server on the store in `home`."""
+def soak(home: Path, seconds: float, clients: int, *, seed: int = 1, hurry: float = 1) -> Report:
+    """Send the requests of so many clients for so many seconds to a server on the store in `home`. They act `hurry`
+    times as often as people would."""
     newest, alone, mixed = Newest(), Notes(), Notes()
     with served(home, KG_MEMORY=str(MEMORY)) as running:
         light, heavy = known(home)
@@ -133,11 +135,8 @@ def soak(home: Path, seconds: float, clients: int, seed: int = 1) -> Report:
         begun = time.monotonic()
         roles = [(number, ROLES[number % len(ROLES)]) for number in range(clients)]
         memory = {"at the start": Memory.of(running)}
-        _run(
-            [Asker(caller(n, alone), light, [], random.Random(n)) for n, role in roles if role == "asker"],
-            seconds * ALONE,
-            seed,
-        )
+        askers = [Asker(caller(n, alone), light, [], random.Random(n)) for n, role in roles if role == "asker"]
+        _run(askers, seconds * ALONE, seed, hurry)
         memory["after light queries alone"] = Memory.of(running)
         writers = [
             Writer(caller(n, mixed), n, random.Random(seed * 1000 + n), updates=role == "updater")
@@ -152,7 +151,7 @@ def soak(home: Path, seconds: float, clients: int, seed: int = 1) -> Report:
                 everybody.append(Asker(caller(n, mixed), light, ledgers, drawn))
             elif role == "glutton":
                 everybody.append(Glutton(caller(n, mixed), heavy, drawn))
-        _run(everybody, seconds * (1 - ALONE), seed)
+        _run(everybody, seconds * (1 - ALONE), seed, hurry)
         memory["at the end"] = Memory.of(running)
         for ledger in ledgers:
             caller(0, mixed).read("read at the end", ledger, address=False)
@@ -162,11 +161,12 @@ def soak(home: Path, seconds: float, clients: int, seed: int = 1) -> Report:
         return Report(alone, mixed, ledgers, lost, memory, running.pid, running.alive, clients, took)
 
 
-def _run(clients: list[Client], seconds: float, seed: int) -> None:
+def _run(clients: Sequence[Client], seconds: float, seed: int, hurry: float) -> None:
     """Have all act at once; those that are at something when the time has come bring it to its end."""
     end = time.monotonic() + seconds
     threads = [
-        threading.Thread(target=work, args=(client, end, random.Random(seed + n))) for n, client in enumerate(clients)
+        threading.Thread(target=work, args=(client, end, hurry, random.Random(seed + n)))
+        for n, client in enumerate(clients)
     ]
     for thread in threads:
         thread.start()

@@ -1,5 +1,5 @@
-"""How long the head of a request may be. A line, a header or a trailer that goes on without end would otherwise fill the
-memory of the server, since the parser of HTTP keeps what it has until it is whole."""
+"""How long the head of a request may be. A line, a header or a trailer that goes on without end would otherwise fill
+the memory of the server, since the parser of HTTP keeps what it has until it is whole."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from bench.corpus import BOMBS, ENDLESS, FLOOD, HEAVY, KILLERS
+from bench.hostile import send
+from bench.requests import REQUESTS
 from tests.server import AUTHORIZED, Server, select, served
 
 
@@ -143,3 +145,36 @@ def test_an_upload_that_would_end_the_process_is_refused(client: httpx.Client, n
     )
     assert answer.status_code in (400, 503), answer.text
     assert client.get("/graphs", params={"graph": "urn:bomb"}).status_code == 404
+
+
+class TestHeads:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "a line that does not end",
+            "a query in a URL that does not end",
+            "a header that does not end",
+            "a name of a header that does not end",
+            "headers that do not end",
+            "trailers that do not end",
+            "empty lines that do not end",
+            "a size of a chunk that does not end",
+            "an extension of a chunk that does not end",
+        ],
+    )
+    def test_one_that_does_not_end_is_refused(self, server: Server, client: httpx.Client, name: str) -> None:
+        port = httpx.URL(server.url).port or 0
+        sent, status = send(("127.0.0.1", port), REQUESTS[name]())
+        assert status == 431
+        assert sent < 20_000_000  # what the buffers between the two take in before anybody reads it
+
+    def test_the_refusal_is_a_problem_document_that_says_what_would_be_right(self, client: httpx.Client) -> None:
+        answer = client.get("/sparql", params={"query": "ASK {}"}, headers={"X-Long": "x" * 1_000_000})
+        assert (answer.status_code, answer.headers["content-type"]) == (431, "application/problem+json")
+        assert answer.json()["hint"] == "Send long queries by POST."
+
+    def test_many_requests_on_one_connection_are_no_long_head(self, client: httpx.Client) -> None:
+        for _ in range(4):
+            headers = {"X-Long": "x" * 60_000}
+            assert client.get("/health/live", headers=headers).status_code == 200
+            assert client.post("/sparql", data={"query": "ASK {} #" + "x" * 200_000}).status_code == 200
