@@ -7,9 +7,10 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Protocol
 from urllib.parse import quote, urlencode
 
@@ -70,7 +71,7 @@ class Caller:
         method: str,
         target: str,
         body: bytes = b"",
-        headers: Mapping[str, str] = _NO_HEADERS,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Answer:
         """One request on a connection of its own. `expected` are the statuses that may come, beside those of a busy
         server."""
@@ -78,7 +79,7 @@ class Caller:
         source = (self.address, 0)
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=120, source_address=source)) as wire:
             try:
-                wire.request(method, target, body or None, headers)
+                wire.request(method, target, body or None, dict(headers))
                 response = wire.getresponse()
                 answer = Answer(response.status, response.read(), int(response.headers.get("Parley-Version", 0)))
             except (OSError, http.client.HTTPException) as error:
