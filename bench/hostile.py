@@ -2,7 +2,7 @@
 
     python -m bench.hostile
 
-The server is `kg serve` on the shipped facts, with a deadline of 5 seconds and 4,096 MB for a worker, so that what
+The server is `kg serve` on the shipped facts, with a deadline of 5 seconds and 1,600 MB for a worker, so that what
 has to be stopped is stopped soon. One after the other, each input must be answered with a 4xx or a 503, or with a 2xx
 if it can simply be done, and a light query right after it must be answered as before. Exit status 1 if anything else
 happens.
@@ -30,7 +30,7 @@ from kg import formats
 from tests import server
 from tests.server import served
 
-DEADLINE, MEMORY = 5, 4096
+DEADLINE, MEMORY = 5, 1600
 #: Bytes after which input without end has been taken for too long, and seconds to wait for an answer.
 MOST, PATIENCE = 300_000_000, 60.0
 _LIGHT = "SELECT (COUNT(*) AS ?n) { ?t a trade:Tariff }"
