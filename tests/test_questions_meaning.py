@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyoxigraph as ox
 
+from bench.truth import rows
+from kg import formats
 from kg.content import Content
+from kg.engines import StoreReader
 from kg.questions import Questions
+from kg.store import Versions, in_memory
 from kg.terms import PREFIXES, compact
 
 FACTS = """
