@@ -13,6 +13,7 @@ import uvicorn
 from kg import logs
 from kg.api import create_app
 from kg.graph import Graph
+from kg.heads import BoundedHeads
 from kg.settings import Settings
 from kg.telemetry import Telemetry
 
@@ -25,6 +26,7 @@ def run(graph: Graph, settings: Settings, listener: socket.socket) -> None:
     app = create_app(graph)
     config = uvicorn.Config(
         Telemetry(app, app.state.metrics),
+        http=BoundedHeads,
         log_config=None,
         access_log=False,
         # Every query that runs has ended by then. A load may take longer, and is lost as a whole.

@@ -12,10 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.corpus import ENDLESS
 from kg.durable import locked
 from kg.store import Versions
 from tests.server import AUTHORIZED, Server, kg, select, served
-from tests.test_http_limits import ENDLESS, _is_dead
+from tests.test_http_limits import _is_dead
 
 #: Takes some seconds and gives one row.
 _MANY = "{ SELECT (STR(?s) AS ?%s) { ?s ?p ?o } LIMIT 3000 }"

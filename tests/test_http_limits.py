@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.corpus import BOMBS, ENDLESS, FLOOD, HEAVY, KILLERS
+from bench.hostile import send
+from bench.requests import REQUESTS
 from tests.server import AUTHORIZED, Server, select, served
-
-ENDLESS = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
-FLOOD = "SELECT * { ?a ?b ?c . ?d ?e ?f }"
 
 
 @pytest.fixture(scope="module")
@@ -122,53 +122,6 @@ def _is_dead(pid: int) -> bool:
         return True
 
 
-def nested(left: str, middle: str, right: str, levels: int) -> str:
-    return left * levels + middle + right * levels
-
-
-#: Queries that end a process which parses or evaluates them without care.
-KILLERS = {
-    "groups, 536": "SELECT * " + nested("{", "?s ?p ?o", "}", 536),
-    "groups, 100,000": "SELECT * " + nested("{", "?s ?p ?o", "}", 100_000),
-    "groups, never closed": "SELECT * " + "{" * 20_000,
-    "parentheses": "SELECT * { FILTER " + nested("(", "true", ")", 20_000) + " }",
-    "unions": "SELECT * { " + nested("{ ?s ?p ?o } UNION {", "", "}", 5_000) + " }",
-    "optionals": "SELECT * { " + nested("OPTIONAL { ?s ?p ?o ", "", "}", 5_000) + " }",
-    "subselects": nested("SELECT * {", "?s ?p ?o", "}", 5_000),
-    "exists": "SELECT * " + nested("{ FILTER EXISTS ", "{}", "}", 5_000),
-    "functions": "SELECT * { BIND(" + nested("ABS(", "1", ")", 20_000) + " AS ?x) }",
-    "property paths": "SELECT * { ?s " + nested("(", "rdf:type", ")*", 5_000) + " ?o }",
-    "lists": "SELECT * { " + nested("(", "", ")", 20_000) + " ?p ?o }",
-    "blank nodes": "SELECT * { " + nested("[ ?p ", "1", "]", 5_000) + " }",
-    "triple terms": "SELECT * { " + nested("<<( ?s ?p ", "1", ")>>", 5_000) + " ?p ?o }",
-    "many tokens": "SELECT * { VALUES ?x { " + "1 " * 100_000 + "} }",
-    "long": "SELECT * { ?s ?p '" + "x" * 1_500_000 + "' }",
-    "a string that doubles": "SELECT (STRLEN(?x40) AS ?n) { BIND('xxxxxxxx' AS ?x0) "
-    + "".join(f"BIND(CONCAT(?x{i}, ?x{i}) AS ?x{i + 1}) " for i in range(40))
-    + "}",
-    "a sort of everything by everything": FLOOD + " ORDER BY ?c ?f ?a",
-    "one group of everything": "SELECT (GROUP_CONCAT(?c) AS ?all) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }",
-}
-
-#: Queries that are long or deep in ways which a process can stand. An answer is as good as an error.
-HEAVY = {
-    "negations": "ASK { FILTER(" + "!" * 50_000 + "true) }",
-    "signs": "ASK { FILTER(" + "- " * 25_000 + "1 = 1) }",
-    "disjunctions": "ASK { FILTER(" + " || ".join(["?x = 1"] * 14_000) + ") }",
-    "sums": "ASK { FILTER(" + "+".join(["1"] * 29_000) + " = 1) }",
-    "triple patterns": "ASK { " + "?s ?p ?o . " * 8_000 + "}",
-    "a chain of patterns": "ASK { " + " ".join(f"?x{i} ?p{i} ?x{i + 1} ." for i in range(3_000)) + "}",
-    "a path of steps": "ASK { ?s " + "/".join(["rdf:type"] * 20_000) + " ?o }",
-    "a path of choices": "ASK { ?s " + "|".join(["rdf:type"] * 20_000) + " ?o }",
-    "inverse paths": "ASK { ?s " + "^" * 20_000 + "rdf:type ?o }",
-    "a chain of unions": "ASK { " + " UNION ".join(["{ ?s ?p ?o }"] * 8_000) + " }",
-    "a chain of optionals": "ASK { " + "OPTIONAL { ?s ?p ?o } " * 8_000 + " }",
-    "one wide list": "ASK { FILTER(1 IN (" + ",".join(["1"] * 29_000) + ")) }",
-    "a pattern that backtracks": "ASK { FILTER(REGEX('" + "a" * 5_000 + "', '^(a+)+$b')) }",
-    "brackets in a pattern": "ASK { FILTER(REGEX('a', '" + nested("(", "a", ")", 50_000) + "')) }",
-}
-
-
 @pytest.mark.parametrize("name", KILLERS)
 def test_a_query_that_would_end_the_process_is_refused_or_stopped(client: httpx.Client, name: str) -> None:
     answer = ask(client, KILLERS[name], timeout="1")
@@ -179,29 +132,6 @@ def test_a_query_that_would_end_the_process_is_refused_or_stopped(client: httpx.
 @pytest.mark.parametrize("name", HEAVY)
 def test_a_heavy_query_is_answered_or_refused_or_stopped(client: httpx.Client, name: str) -> None:
     assert ask(client, HEAVY[name], timeout="1").status_code in (200, 400, 503)
-
-
-TURTLE, JSON_LD, RDF_XML = "text/turtle", "application/ld+json", "application/rdf+xml"
-_XML = "<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#' xmlns:x='urn:x'>"
-
-#: Uploads that end, or lead astray, a process which parses them without care.
-BOMBS = {
-    "triple terms": (TURTLE, "<urn:s> <urn:p> " + nested("<<( <urn:s> <urn:p> ", "1", ")>>", 50_000) + " ."),
-    "blank nodes": (TURTLE, "<urn:s> <urn:p> " + nested("[ <urn:p> ", "", "]", 200_000) + ";"),
-    "lists": (TURTLE, "<urn:s> <urn:p> " + "(" * 500_000),
-    "json arrays": (JSON_LD, "[" * 500_000),
-    "json objects": (JSON_LD, nested('{"@id": "urn:s", "urn:p": ', "1", "}", 100_000)),
-    "a context elsewhere": (JSON_LD, '{"@context": "http://127.0.0.1:1/context", "@id": "urn:s", "x": 1}'),
-    "a context in a file": (JSON_LD, '{"@context": "file:///etc/passwd", "@id": "urn:s", "x": 1}'),
-    "xml elements": (RDF_XML, _XML + "<x:a><x:b>" * 200_000),
-    "entities": (
-        RDF_XML,
-        "<!DOCTYPE a [<!ENTITY b 'bbbbbbbb'><!ENTITY c '&b;&b;&b;&b;'>]>"
-        + _XML
-        + "<x:a><x:p>&c;</x:p></x:a></rdf:RDF>",
-    ),
-    "bytes that are no text": (TURTLE, "<urn:s> <urn:p> '\udcff' ."),
-}
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -215,3 +145,36 @@ def test_an_upload_that_would_end_the_process_is_refused(client: httpx.Client, n
     )
     assert answer.status_code in (400, 503), answer.text
     assert client.get("/graphs", params={"graph": "urn:bomb"}).status_code == 404
+
+
+class TestHeads:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "a line that does not end",
+            "a query in a URL that does not end",
+            "a header that does not end",
+            "a name of a header that does not end",
+            "headers that do not end",
+            "trailers that do not end",
+            "empty lines that do not end",
+            "a size of a chunk that does not end",
+            "an extension of a chunk that does not end",
+        ],
+    )
+    def test_one_that_does_not_end_is_refused(self, server: Server, client: httpx.Client, name: str) -> None:
+        port = httpx.URL(server.url).port or 0
+        sent, status = send(("127.0.0.1", port), REQUESTS[name]())
+        assert status == 431
+        assert sent < 20_000_000  # what the buffers between the two take in before anybody reads it
+
+    def test_the_refusal_is_a_problem_document_that_says_what_would_be_right(self, client: httpx.Client) -> None:
+        answer = client.get("/sparql", params={"query": "ASK {}"}, headers={"X-Long": "x" * 1_000_000})
+        assert (answer.status_code, answer.headers["content-type"]) == (431, "application/problem+json")
+        assert answer.json()["hint"] == "Send long queries by POST."
+
+    def test_many_requests_on_one_connection_are_no_long_head(self, client: httpx.Client) -> None:
+        for _ in range(4):
+            headers = {"X-Long": "x" * 60_000}
+            assert client.get("/health/live", headers=headers).status_code == 200
+            assert client.post("/sparql", data={"query": "ASK {} #" + "x" * 200_000}).status_code == 200

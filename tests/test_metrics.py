@@ -10,9 +10,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.corpus import ENDLESS
 from kg.store import Versions
 from tests.server import AUTHORIZED, Server
-from tests.test_http_limits import ENDLESS
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyoxigraph as ox
 
+from bench.truth import rows
+from kg import formats
 from kg.content import Content
+from kg.engines import StoreReader
 from kg.questions import Questions
+from kg.store import Versions, in_memory
 from kg.terms import PREFIXES, compact
 
 FACTS = """
@@ -112,3 +118,13 @@ def test_the_same_value_written_with_more_or_less_precision_is_no_contradiction(
     facts = 'source:press { rate:general trade:percent 25 ; trade:from "2025-02"^^xsd:gYearMonth . }'
 
     assert ask("contradictions", facts) == []
+
+
+def test_answers_do_not_depend_on_where_the_facts_are_held(shipped_home: Path) -> None:
+    """Not on disk or in memory: a server holds them in memory, the command line does not."""
+    with Versions(shipped_home).reading() as (_, store):
+        held = StoreReader(store), StoreReader(in_memory(store))
+        for question in Questions(Content.shipped()).all:
+            bound = question.bind({p.name: p.example for p in question.parameters})
+            on_disk, copied = (rows(reader.answer(bound, formats.ROWS[0])) for reader in held)
+            assert on_disk == copied, question.name

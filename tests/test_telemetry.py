@@ -15,13 +15,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from bench.corpus import ENDLESS, FLOOD
 from kg.errors import ParleyError
 from kg.problems import install
 from kg.telemetry import FIELDS, Telemetry
 from kg.tracing import Trace, current
 from kg.wire import problem, rebuild
 from tests.server import AUTHORIZED, TOKEN, Server, select, served
-from tests.test_http_limits import ENDLESS, FLOOD
 
 
 def line(server: Server, answer: httpx.Response) -> dict[str, Any]:
