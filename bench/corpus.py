@@ -153,6 +153,11 @@ BOMBS = {
 #: Files that cannot be read, by name: their content, and a part of what is said.
 MALFORMED: dict[str, tuple[str | bytes, str]] = {
     "entities.rdf": (laughs(), "A DOCTYPE is not allowed"),
+    "long-text.rdf": (OPEN + "x" * (20 * MB) + CLOSE, "more than 1,000,000 characters"),
+    "long-attribute.rdf": (
+        f"{RDF}<rdf:Description rdf:about='urn:s' x:p='{'x' * 1_000_001}'/></rdf:RDF>",
+        "more than 1,000,000 characters",
+    ),
     "entity-of-a-file.rdf": (f"<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>{OPEN}&a;{CLOSE}", "DOCTYPE"),
     "doctype-elsewhere.rdf": (f"<!DOCTYPE x SYSTEM 'http://127.0.0.1:1/x.dtd'>{RDF}</rdf:RDF>", "DOCTYPE"),
     "doctype-late.rdf": (f"<?xml version='1.0'?>\n<!-- x -->\n<!DOCTYPE\nx>{RDF}</rdf:RDF>", "DOCTYPE"),
@@ -243,6 +248,5 @@ ODD: dict[str, str] = {
     "nul-in-a-literal.ttl": "<urn:s> <urn:p> 'a\0b' .",
     "many-prefixes.ttl": "".join(f"@prefix p{n}: <urn:{n}:> .\n" for n in range(200_000)) + "p1:s p2:p p3:o .",
     "deep-blank-nodes.trig": "<urn:g> { " + nested("[ <urn:p> ", "1", "]", 20_000) + " . }",
-    "long-text.rdf": OPEN + "x" * (20 * MB) + CLOSE,
-    "long-attribute.rdf": f"{RDF}<rdf:Description rdf:about='urn:s' x:p='{'x' * (20 * MB)}'/></rdf:RDF>",
+    "longest-literal.rdf": OPEN + "x" * 1_000_000 + CLOSE,
 }

@@ -35,6 +35,9 @@ _POSITION = re.compile(r"\AParser error (?:at|between) line (\d+)[^:]*: ")
 _BLOCK = 1 << 20
 #: Characters of the parser's words that are passed on: it quotes what it cannot read.
 _QUOTED = 300
+#: Characters of a literal. The engine reads one anew for many a name that it looks up, and those of megabytes bring
+#: every query beyond its deadline.
+MAX_LITERAL = 1_000_000
 #: Levels of nested XML elements.
 _DEEPEST = 500
 #: The endings of RDF files, in words.
@@ -272,6 +275,10 @@ class Skolem:
     def quad(self, quad: ox.Quad, graph: ox.NamedNode | ox.DefaultGraph) -> ox.Quad:
         """The quad without blank nodes, in `graph` if it names none."""
         subject, object, target = quad.subject, quad.object, quad.graph_name
+        if isinstance(object, ox.Literal) and len(object.value) > MAX_LITERAL:
+            raise ValueError(
+                f"A literal has more than {MAX_LITERAL:,} characters. Keep the text elsewhere and link to it"
+            )
         plain = isinstance(object, (ox.NamedNode, ox.Literal))
         if plain and isinstance(subject, ox.NamedNode) and isinstance(target, ox.NamedNode):
             return quad

@@ -26,7 +26,7 @@ from kg.operations import (
     Using,
     read_operations,
 )
-from kg.parsing import Skolem
+from kg.parsing import MAX_LITERAL, Skolem
 from kg.quads import TOP, Graph
 from kg.terms import PREFIXES
 
@@ -121,6 +121,10 @@ class _Update:
             subject, predicate, object, graph = (row.get(slot, slot) for slot in slots)
             if isinstance(object, ox.Triple):
                 raise BadQuery(*NO_TRIPLE_TERMS)
+            if isinstance(object, ox.Literal) and len(object.value) > MAX_LITERAL:
+                raise BadQuery(
+                    f"A literal would have more than {MAX_LITERAL:,} characters.", "Keep the text elsewhere."
+                )
             if (
                 isinstance(subject, ox.NamedNode | ox.BlankNode)
                 and isinstance(predicate, ox.NamedNode)

@@ -284,7 +284,7 @@ def test_axioms_of_a_source_are_refused(axiom: str) -> None:
         admitted(document(turtle(axiom, head="")), KNOWN | {TRADE + "covers"})
 
 
-@pytest.mark.parametrize("length", [1_000, 8_000, 100_000, 3_000_000])
+@pytest.mark.parametrize("length", [1_000, 8_000, 100_000, 1_000_000])
 @pytest.mark.parametrize("form", ["turtle", "nquads"])
 def test_long_line_is_read_whole(form: str, length: int) -> None:
     text = "<urn:s> <urn:p> '{}' ." if form == "turtle" else '<urn:s> <urn:p> "{}" .'
