@@ -42,7 +42,7 @@ REFUSED = {
     "CLEARSILENT GRAPH g:1 ; CLEAR ALL": "'CLEARSILENT' begins no operation",
     "CLEAR SILENTALL": "run into each other",
     "INSERT { :a :p ?x } WHERE { SERVICE <urn:x> { ?x ?y ?z } }": "SERVICE calls other servers",
-    f"INSERT {{ :a :p ?x }} WHERE {{ BIND('{'x' * 600_000}' AS ?h) BIND(CONCAT(?h, ?h) AS ?x) }}": "1,000,000 characters",
+    f"INSERT {{ :a :p ?x }} WHERE {{ BIND('{'x' * 600_000}' AS ?h) BIND(CONCAT(?h, ?h) AS ?x) }}": "1,000,000",
     "LOAD <file:///etc/passwd>": "LOAD fetches documents",
     "CLEAR ALL ; LOAD SILENT <file:///etc/passwd> INTO GRAPH g:1": "LOAD fetches documents",
     "CLEAR ALL ; LOADg:x": "LOAD fetches documents",
