@@ -207,7 +207,8 @@ class Writer:
         )
 
     def act(self) -> None:
-        self.random.choice(self._deeds)()
+        first = self._next == 0
+        (self._deeds[0] if first else self.random.choice(self._deeds))()
         self.caller.read("read back", self.ledger, address=self.random.random() < 0.5)
 
     def _people(self, count: int) -> Facts:
