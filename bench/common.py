@@ -78,7 +78,11 @@ def server(
         yield time.perf_counter() - begin, process.pid
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:  # some end after what they are at alone
+            process.kill()
+            process.wait()
 
 
 def _answers(port: int, path: str) -> bool:

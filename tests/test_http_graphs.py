@@ -253,7 +253,7 @@ class TestToken:
                 app.router.lifespan_context(app),
                 httpx.AsyncClient(transport=transport, base_url="http://parley") as client,
             ):
-                read = await client.get("/health")
+                read = await client.get("/sparql", params={"query": "ASK {}"})
                 return read, await client.put(f"/graphs?graph={GRAPH}", content="", headers=TURTLE)
 
         read, write = asyncio.run(ask())
