@@ -29,6 +29,11 @@ def median_seconds(work: Callable[[], object], runs: int) -> float:
     return statistics.median(times)
 
 
+def percentile(values: Sequence[float], part: float) -> float:
+    """The value below which this part of all is."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
 @dataclass(frozen=True)
 class Run:
     """One whole process: its wall time, the peak memory of the largest process it started, and its last line."""
@@ -69,20 +74,23 @@ def server(
 ) -> Iterator[tuple[float, int]]:
     """Run a server; yields the seconds until its first answer to GET `path`, and its process id."""
     begin = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while not _answers(port, path):
-            if process.poll() is not None or time.perf_counter() - begin > patience:
-                raise RuntimeError(f"{command[0]} did not start")
-            time.sleep(0.005)
-        yield time.perf_counter() - begin, process.pid
-    finally:
-        process.terminate()
+    with tempfile.TemporaryDirectory(prefix="kg-bench-") as own:  # some write to the folder that they are started in
+        process = subprocess.Popen(
+            command, cwd=own, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:  # some end after what they are at alone
-            process.kill()
-            process.wait()
+            while not _answers(port, path):
+                if process.poll() is not None or time.perf_counter() - begin > patience:
+                    raise RuntimeError(f"{command[0]} did not start")
+                time.sleep(0.005)
+            yield time.perf_counter() - begin, process.pid
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:  # some bring to an end first what they are at
+                process.kill()
+                process.wait()
 
 
 def _answers(port: int, path: str) -> bool:

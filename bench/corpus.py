@@ -153,6 +153,10 @@ BOMBS = {
 #: Files that cannot be read, by name: their content, and a part of what is said.
 MALFORMED: dict[str, tuple[str | bytes, str]] = {
     "entities.rdf": (laughs(), "A DOCTYPE is not allowed"),
+    "long-iri.nt": ("<urn:s> <urn:p> <urn:" + "x" * 1_000_000 + "> .", "more than 1,000,000 characters"),
+    "long-subject.nt": ("<urn:" + "x" * 1_000_000 + "> <urn:p> <urn:o> .", "more than 1,000,000 characters"),
+    "long-predicate.nq": ("<urn:s> <urn:" + "x" * 1_000_000 + "> <urn:o> .", "more than 1,000,000 characters"),
+    "long-graph.nq": ("<urn:s> <urn:p> <urn:o> <urn:" + "x" * 1_000_000 + "> .", "more than 1,000,000 characters"),
     "long-text.rdf": (OPEN + "x" * (20 * MB) + CLOSE, "more than 1,000,000 characters"),
     "long-attribute.rdf": (
         f"{RDF}<rdf:Description rdf:about='urn:s' x:p='{'x' * 1_000_001}'/></rdf:RDF>",

@@ -171,7 +171,10 @@ def table(servers: list[Running], seconds: float, rounds: int) -> Iterator[str]:
 def main(triples: int, seconds: float, rounds: int, stores: Path | None, peers: str) -> None:
     """Measure servers over HTTP, and print a table."""
     with ExitStack() as stack:
-        folder = stores or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kg-bench-")))
+        # Absolute, since the servers are started elsewhere.
+        folder = (stores and stores.resolve()) or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="kg-bench-"))
+        )
         folder.mkdir(parents=True, exist_ok=True)
         environment = store(folder, triples)
         servers = []

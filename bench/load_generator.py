@@ -20,6 +20,8 @@ from urllib.parse import urlencode
 
 import uvloop
 
+from bench.common import percentile
+
 _LENGTH = re.compile(rb"content-length: *(\d+)")
 
 
@@ -145,8 +147,7 @@ async def run(job: Job) -> Figures:
     for error in (task.exception() for task in tasks if task not in late):
         if error is not None:
             raise error
-    latencies.sort()
-    p50, p99 = (latencies[int(len(latencies) * part)] * 1000 if latencies else -1.0 for part in (0.5, 0.99))
+    p50, p99 = (percentile(latencies, part) * 1000 if latencies else -1.0 for part in (0.5, 0.99))
     return Figures(len(latencies), failures + len(late), last - begin, p50, p99)
 
 

@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from bench.clients import Asker, Caller, Client, Glutton, Notes, Writer, work
+from bench.common import percentile
 from bench.truth import Ledger, Newest, known
 from kg.terms import SOURCE
 from tests.server import Server, served
@@ -112,11 +113,6 @@ class Report:
             rows.append(f"{name}: {len(found)}")
             rows += [f"  {line}" for line in found[:20]]
         return "\n".join(rows)
-
-
-def percentile(values: list[float], part: float) -> float:
-    """The value below which this part of all is."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
 def soak(home: Path, seconds: float, clients: int, *, seed: int = 1, hurry: float = 1) -> Report:

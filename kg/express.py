@@ -19,11 +19,10 @@ from kg.errors import ParleyError
 from kg.evaluation import Question
 from kg.formats import Format
 from kg.graph import Graph
+from kg.origins import QUESTIONS as PATH
 from kg.replies import stream
 from kg.tracing import current, digest_of
 
-#: Where queries are asked.
-PATH: Final = "/sparql"
 #: Headers that a plain request may have, each once. With any other it may want what is not known here.
 _PLAIN: Final = frozenset(
     name.encode()
@@ -44,8 +43,6 @@ _FORM: Final = b"application/x-www-form-urlencoded"
 _TEXT: Final = b"application/sparql-query"
 #: The name under which the application is told, in the state of a request, how the short way failed.
 FAILURE: Final = "failure"
-
-
 #: What the layers add to every answer.
 _USUAL: Final = [
     (name.lower().encode(), value.encode()) for name, value in {**usual_headers(PATH), "Vary": "Origin, Accept"}.items()
@@ -74,8 +71,10 @@ class Express:
         if scope["method"] == "GET":
             kind, raw = _FORM, scope["query_string"]
         else:
-            kind, raw = headers[b"content-type"], await _body(receive)
-            receive = _again(raw, receive)
+            kind, body = headers[b"content-type"], await _body(receive)
+            if body is None:
+                return
+            raw, receive = body, _again(body, receive)
         plan = self._plan(kind, raw, headers.get(b"accept", b""))
         if plan is None:
             await self._app(scope, receive, send)
@@ -135,12 +134,15 @@ def _plain_headers(scope: Scope) -> dict[bytes, bytes] | None:
     return headers if 0 < int(headers.get(b"content-length", b"0")) <= _MOST else None
 
 
-async def _body(receive: Receive) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body", False):
+async def _body(receive: Receive) -> bytes | None:
+    """The whole body; None if the client left before its end."""
+    body, more = b"", True
+    while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         body += message.get("body", b"")
+        more = message.get("more_body", False)
     return body
 
 

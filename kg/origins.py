@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kg import problems
 from kg.errors import Forbidden
 
-#: POST here is a question.
-_QUESTIONS = "/sparql"
+#: Where queries are asked: POST here is a question.
+QUESTIONS = "/sparql"
 
 
 class Origins:
@@ -40,7 +40,7 @@ def _writes(scope: Scope) -> bool:
     method = scope["method"]
     if method == "OPTIONS" and Headers(scope=scope).get("access-control-request-method") == "POST":
         method = "POST"
-    return method not in ("GET", "HEAD", "OPTIONS") and not (method == "POST" and scope["path"] == _QUESTIONS)
+    return method not in ("GET", "HEAD", "OPTIONS") and not (method == "POST" and scope["path"] == QUESTIONS)
 
 
 def _is_foreign(headers: Headers) -> bool:

@@ -21,6 +21,7 @@ import pyoxigraph as ox
 from kg import formats
 from kg.errors import BadData, BadRequest, UnsupportedMedia
 from kg.formats import Format
+from kg.quads import LONG_TERM, is_long
 from kg.terms import PREFIXES, SKOLEM, SOURCE
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ _POSITION = re.compile(r"\AParser error (?:at|between) line (\d+)[^:]*: ")
 _BLOCK = 1 << 20
 #: Characters of the parser's words that are passed on: it quotes what it cannot read.
 _QUOTED = 300
-#: Characters of a literal. The engine reads one anew for many a name that it looks up, and those of megabytes bring
-#: every query beyond its deadline.
-MAX_LITERAL = 1_000_000
 #: Levels of nested XML elements.
 _DEEPEST = 500
 #: The endings of RDF files, in words.
@@ -130,7 +128,10 @@ class Document:
                 reader = _LineReader(file)
                 parser = ox.parse(cast("IO[bytes]", reader), _parser_format(self.format), base_iri=self.graph or None)
                 for quad in parser:
-                    yield reader.line, nodes.quad(quad, graph)
+                    made = nodes.quad(quad, graph)
+                    if is_long(made):
+                        raise BadData(*LONG_TERM, file=self.name, line=reader.line)
+                    yield reader.line, made
         except SyntaxError as error:
             found = _POSITION.search(error.msg)
             line = error.lineno or (int(found[1]) if found else None)
@@ -275,10 +276,6 @@ class Skolem:
     def quad(self, quad: ox.Quad, graph: ox.NamedNode | ox.DefaultGraph) -> ox.Quad:
         """The quad without blank nodes, in `graph` if it names none."""
         subject, object, target = quad.subject, quad.object, quad.graph_name
-        if isinstance(object, ox.Literal) and len(object.value) > MAX_LITERAL:
-            raise ValueError(
-                f"A literal has more than {MAX_LITERAL:,} characters. Keep the text elsewhere and link to it"
-            )
         plain = isinstance(object, (ox.NamedNode, ox.Literal))
         if plain and isinstance(subject, ox.NamedNode) and isinstance(target, ox.NamedNode):
             return quad

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import pyoxigraph as ox
 
@@ -16,6 +16,11 @@ DERIVED = frozenset(ox.NamedNode(iri) for iri in DERIVED_GRAPHS)
 NOT_STATED = DERIVED | {TOP}
 
 Graph = ox.NamedNode | ox.DefaultGraph
+
+#: Characters of a term. The engine reads a long one anew for many a look-up of others, and one of megabytes brings
+#: every query beyond its deadline.
+MAX_TERM: Final = 1_000_000
+LONG_TERM: Final = (f"A term has more than {MAX_TERM:,} characters.", "Keep a long text elsewhere and link to it.")
 
 
 class Facts(Protocol):
@@ -48,3 +53,13 @@ def count_stated(store: ox.Store, *, bare: bool) -> int:
         [row] = cast("ox.QuerySolutions", store.query(f"SELECT (COUNT(*) AS ?n) {{ {pattern} }}"))
         total += int(cast("ox.Literal", row["n"]).value)
     return total
+
+
+def is_long(quad: ox.Quad) -> bool:
+    """Whether a quad of names and literals has a term with more characters than one may have."""
+    return (
+        len(quad.object.value) > MAX_TERM  # type: ignore[union-attr]
+        or len(quad.subject.value) > MAX_TERM  # type: ignore[union-attr]
+        or len(quad.predicate.value) > MAX_TERM
+        or (quad.graph_name != TOP and len(quad.graph_name.value) > MAX_TERM)  # type: ignore[union-attr]
+    )

@@ -36,6 +36,7 @@ from kg.draft import Draft
 from kg.durable import locked, replace, scratch, sweep
 from kg.errors import BadRequest, Conflict, NotFound, StoreFailure
 from kg.records import Record
+from kg.terms import HISTORY_GRAPH
 
 FORMAT = 1
 #: Objects made between two searches for cycles while there is a writer.
@@ -46,6 +47,8 @@ FOLDERS = ("versions", "records", "changes", "locks", "staging", "past")
 #: What a creation that was interrupted may leave beside the folders.
 _OF_CREATION = (".create", "current", "current.new", "store.json.new")
 REPAIR = "Run `kg repair`."
+#: Copies into the default graph what it merges: all graphs but the history.
+_MERGE = f"INSERT {{ ?s ?p ?o }} WHERE {{ GRAPH ?g {{ ?s ?p ?o }} FILTER(?g != <{HISTORY_GRAPH}>) }}"
 _ROOM = "See that the disk has room and that the folder is yours."
 
 
@@ -308,10 +311,16 @@ class Versions:
                     lock.unlink()
 
 
-def in_memory(store: ox.Store) -> ox.Store:
-    """A copy that needs no disk, for reading several times faster."""
+def in_memory(store: ox.Store, *, bare: bool = False) -> ox.Store:
+    """A copy that needs no disk, for reading several times faster. If the store is not bare, the default graph, half of
+    it, is merged anew: that takes less time than to read it from disk."""
     copy = ox.Store()
-    copy.bulk_extend(store)
+    if bare:
+        copy.bulk_extend(store)
+    else:
+        graphs = store.named_graphs()
+        copy.bulk_extend(quad for graph in graphs for quad in store.quads_for_pattern(None, None, None, graph))
+        copy.update(_MERGE)
     return copy
 
 

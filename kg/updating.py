@@ -26,8 +26,8 @@ from kg.operations import (
     Using,
     read_operations,
 )
-from kg.parsing import MAX_LITERAL, Skolem
-from kg.quads import TOP, Graph
+from kg.parsing import Skolem
+from kg.quads import LONG_TERM, TOP, Graph, is_long
 from kg.terms import PREFIXES
 
 if TYPE_CHECKING:
@@ -121,10 +121,6 @@ class _Update:
             subject, predicate, object, graph = (row.get(slot, slot) for slot in slots)
             if isinstance(object, ox.Triple):
                 raise BadQuery(*NO_TRIPLE_TERMS)
-            if isinstance(object, ox.Literal) and len(object.value) > MAX_LITERAL:
-                raise BadQuery(
-                    f"A literal would have more than {MAX_LITERAL:,} characters.", "Keep the text elsewhere."
-                )
             if (
                 isinstance(subject, ox.NamedNode | ox.BlankNode)
                 and isinstance(predicate, ox.NamedNode)
@@ -132,7 +128,10 @@ class _Update:
                 and isinstance(graph, ox.NamedNode | ox.DefaultGraph)
             ):
                 value = object if isinstance(object, ox.Literal) else self._nodes.node(object)
-                yield ox.Quad(self._nodes.node(subject), predicate, value, graph)
+                quad = ox.Quad(self._nodes.node(subject), predicate, value, graph)
+                if is_long(quad):
+                    raise BadQuery(*LONG_TERM)
+                yield quad
 
     def manage(self, operation: Manage) -> None:
         if operation.source is not None:

@@ -98,7 +98,7 @@ class _Current:
             self._stack.close()
             self._number, on_disk = self._stack.enter_context(self._versions.reading())
             self._copied = self._small()
-            self._store = in_memory(on_disk) if self._copied else on_disk
+            self._store = in_memory(on_disk, bare=self._versions.bare) if self._copied else on_disk
             if self._copied:
                 self._stack.close()
         return self._number, self._store

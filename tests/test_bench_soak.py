@@ -11,7 +11,8 @@ import pyoxigraph as ox
 import pytest
 
 from bench.clients import Caller, Notes
-from bench.soak import percentile, soak
+from bench.common import percentile
+from bench.soak import soak
 from bench.truth import Known, Ledger, Newest
 from tests.server import Server
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,23 @@ def test_whatever_the_parameters_both_ways_say_the_same(
     else:
         short, whole = both("POST", "/sparql", {"Content-Type": "application/x-www-form-urlencoded"}, text)
     assert short == whole
+
+
+@pytest.mark.parametrize("accept", ["application/sparql-results+json", "text/csv", "application/sparql-results+xml"])
+def test_a_small_answer_comes_in_one_piece_though_it_is_new(client: httpx.Client, accept: str) -> None:
+    text = f"SELECT ?tariff {{ ?tariff a trade:Tariff }} LIMIT 3 # {accept}"
+    answer = client.get("/sparql", params={"query": text}, headers={"Accept": accept, "Accept-Encoding": "identity"})
+    assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+def test_a_client_that_leaves_before_the_end_of_its_query_is_not_answered(server: Server) -> None:
+    body = b"ASK {}" + b" " * 100
+    head = f"POST /sparql HTTP/1.1\r\nHost: x\r\nX-Request-ID: leaver\r\nContent-Length: {len(body)}\r\n"
+    with socket.create_connection((httpx.URL(server.url).host, httpx.URL(server.url).port or 0)) as connection:
+        connection.sendall(head.encode() + b"Content-Type: application/sparql-query\r\n\r\n" + body[:20])
+    line = server.line("leaver")
+    assert (line["outcome"], line["bytes"]) == ("left", 0)
+    assert "job" not in line
 
 
 def test_an_answer_that_was_stopped_is_told_as_such_and_asked_once(home_with_deadline: Server) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kg import worker
-from kg.store import Versions
+from kg.store import Versions, in_memory
 from kg.worker import _Current
 from tests.sources import CONCESSION, put
 from tests.test_past import Steps, content, histories
@@ -24,13 +24,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of facts of the versions that were copied from disk."""
     seen: list[int] = []
 
-    def in_memory(store: ox.Store) -> ox.Store:
+    def seen_in_memory(store: ox.Store, *, bare: bool) -> ox.Store:
         seen.append(len(store))
-        copy = ox.Store()
-        copy.extend(store)
-        return copy
+        return in_memory(store, bare=bare)
 
-    monkeypatch.setattr(worker, "in_memory", in_memory)
+    monkeypatch.setattr(worker, "in_memory", seen_in_memory)
     return seen
 
 
