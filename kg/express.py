@@ -114,7 +114,7 @@ class Express:
             if len(given) < len(fields) or "query" not in given or not given.keys() <= _PARAMETERS:
                 return None
         wanted, accepted = given.get("format", ""), accept.decode("latin-1")
-        if wanted == "html" or (not wanted and formats.prefers_page(accepted)):
+        if not wanted and formats.prefers_page(accepted):
             return None
         question = Question(given["query"], gateways=self._graph.gateways)
         offered = question.answers_with

@@ -104,13 +104,15 @@ class _Current:
         return self._number, self._store
 
     def _follow(self, version: int) -> bool:
-        """Change the copy as a few commits changed the graph; whether that could be done."""
+        """Change the copy as a few commits changed the graph; whether that could be done.
+
+        If not, the copy may be changed in part, and the version is to be opened anew.
+        """
         if not self._copied or not 0 < version - self._number <= MOST_STEPS:
             return False
         from kg.past import replay
 
         steps = range(self._number + 1, version + 1)
-        self._number = -1  # until it is done: what is changed in part is no version
         try:
             if sum(self._versions.change_file(number).stat().st_size for number in steps) > MOST_BYTES:
                 return False

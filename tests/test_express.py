@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kg.express import _again, _plain_headers
@@ -75,6 +75,10 @@ def test_short_and_whole_way_give_the_same_answer(both: Any, text: str, accept: 
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@example(fields=[("query", ROWS), ("query", "ASK {}")], raw="", method="GET")
+@example(fields=[("query", "ASK {}"), ("format", "csv"), ("format", "json")], raw="", method="POST")
+@example(fields=[("query", "ASK {}"), ("format", "html")], raw="", method="GET")
+@example(fields=[("query", "ASK {}"), ("default-graph-uri", "urn:x")], raw="", method="POST")
 @given(
     fields=st.lists(
         st.tuples(
