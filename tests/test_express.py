@@ -30,7 +30,15 @@ QUERIES = {
     "service": "SELECT * { SERVICE <https://example.org/> { ?s ?p ?o } }",
     "nothing": "",
 }
-ACCEPTS = ("*/*", "application/sparql-results+json", "text/csv;q=0.5, text/turtle", "text/html", "image/png", "")
+ACCEPTS = (
+    "*/*",
+    "application/sparql-results+json",
+    "text/csv;q=0.5, text/turtle",
+    "text/html",
+    "text/html, */*;q=0.8",
+    "image/png",
+    "",
+)
 #: A header that nobody reads and that no plain request has.
 LONG_WAY = {"X-Long-Way": "please"}
 #: What differs from one answer to the next anyway: one that is remembered is sent in one piece.
@@ -78,7 +86,9 @@ def test_short_and_whole_way_give_the_same_answer(both: Any, text: str, accept: 
 @example(fields=[("query", ROWS), ("query", "ASK {}")], raw="", method="GET")
 @example(fields=[("query", "ASK {}"), ("format", "csv"), ("format", "json")], raw="", method="POST")
 @example(fields=[("query", "ASK {}"), ("format", "html")], raw="", method="GET")
-@example(fields=[("query", "ASK {}"), ("default-graph-uri", "urn:x")], raw="", method="POST")
+@example(fields=[("query", ROWS), ("default-graph-uri", "urn:x")], raw="", method="POST")
+@example(fields=[("query", ROWS), ("max-rows", "1")], raw="", method="GET")
+@example(fields=[("query", ROWS), ("timeout", "none")], raw="", method="POST")
 @given(
     fields=st.lists(
         st.tuples(

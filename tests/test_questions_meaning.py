@@ -122,8 +122,7 @@ def test_the_same_value_written_with_more_or_less_precision_is_no_contradiction(
 
 
 def test_answers_do_not_depend_on_where_the_facts_are_held(shipped_home: Path) -> None:
-    """Not on disk or in memory: a server holds them in memory, the command line does not. Nor on the order in which they
-    came, which a store in memory keeps."""
+    """On disk or in memory, as the command line and a server do, nor on the order in which they came there."""
     with Versions(shipped_home).reading() as (_, store):
         facts = sorted(store, key=str)
         held = [StoreReader(store), StoreReader(in_memory(store)), *map(_holding, (facts, reversed(facts)))]
