@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 from starlette_compress import CompressMiddleware, add_compress_type
 
 from kg import formats
@@ -19,21 +18,11 @@ for _form in (*formats.ROWS, *formats.GRAPHS, *formats.DATASETS):
 add_compress_type("application/problem+json")
 
 
-class Compressed:
-    """ASGI middleware around the library's. A strong entity tag becomes a weak one, since the bytes are others.
+class Compressed(CompressMiddleware):
+    """ASGI middleware: the library's with our bound.
 
     What is streamed is compressed as it comes. A stream that breaks is not ended, so that it stays visibly broken.
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = CompressMiddleware(app, minimum_size=_SMALL)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_weakened(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                if "content-encoding" in headers and headers.get("etag", "").startswith('"'):
-                    headers["etag"] = f"W/{headers['etag']}"
-            await send(message)
-
-        await self._app(scope, receive, send_weakened)
+        super().__init__(app, minimum_size=_SMALL)

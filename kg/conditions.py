@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kg.graph import Graph
     from kg.store import Versions
 
-#: A tag without the mark of weakness. A proxy that compresses an answer weakens its tag, which names the same facts.
+#: A tag without the mark of weakness.
 _TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 _OURS: Final = re.compile(r'"(\d{1,9})-(\w+)-[^"]*"')
 #: Commits that are looked through for one that changed a graph; a tag from before them counts as outdated.
@@ -34,10 +34,11 @@ class NotModified(Exception):
 
 def entity_tag(graph: Graph, name: str) -> str:
     """The tag of an answer that is made from the current version in the format `name`; empty where versions are not
-    told."""
+    told. It is weak: it stands for the facts, which workers may give in another order, and servers in another coding.
+    """
     version = graph.version()
     mark = graph.mark(version)
-    return f'"{version}-{mark}-{name}"' if mark else ""
+    return f'W/"{version}-{mark}-{name}"' if mark else ""
 
 
 def tag_headers(request: Request, graph: Graph, name: str) -> dict[str, str]:
@@ -53,7 +54,7 @@ def tag_headers(request: Request, graph: Graph, name: str) -> dict[str, str]:
     if not tag:
         return {}
     given = _given(request, "if-none-match")
-    if given.strip() == "*" or tag in _TAG.findall(given):
+    if given.strip() == "*" or tag.removeprefix("W/") in _TAG.findall(given):
         raise NotModified(tag)
     return {"ETag": tag}
 

@@ -16,6 +16,7 @@ from kg.federation import routed
 from kg.formats import Format
 from kg.guard import Call, check_query, with_escaped_dots
 from kg.limits import Enough, FirstRows
+from kg.quads import for_people
 from kg.store import is_damage
 from kg.terms import PREFIXES
 
@@ -128,7 +129,8 @@ def _write(store: ox.Store, question: Question, format: Format, output: IO[bytes
 
 
 def write_graph(statements: Iterable[Any], format: Format, output: IO[bytes]) -> None:
-    """Serialise triples or quads. Turtle and TriG get prefixes: those in use for small graphs, else all of ours."""
+    """Serialise triples or quads. Turtle and TriG get prefixes: those in use for small graphs, else all of ours. Small
+    graphs in Turtle are put in order, so that each subject stands once, whatever came first."""
     if format is formats.COMPACT:
         from kg import jsonld
 
@@ -140,6 +142,8 @@ def write_graph(statements: Iterable[Any], format: Format, output: IO[bytes]) ->
     rest = iter(statements)
     first = list(islice(rest, _SMALL))
     prefixes = PREFIXES if len(first) == _SMALL else _in_use(first)
+    if format.name == "turtle" and len(first) < _SMALL:
+        first.sort(key=for_people)
     head = _SortedPrefixes(output)
     ox.serialize(chain(first, rest), cast("IO[bytes]", head), _rdf_format(format), prefixes=prefixes)
     head.finish()

@@ -13,6 +13,7 @@ import pyoxigraph as ox
 from kg import constraints, vocabulary
 from kg.content import Content
 from kg.errors import NotAcceptable
+from kg.quads import for_people
 from kg.terms import PREFIXES, RDF_TYPE, ROOT, TRADE, compact
 from kg.vocabulary import Vocabulary
 
@@ -85,7 +86,7 @@ def write(statements: Iterable[Any], output: IO[bytes]) -> None:
         )
     if any(isinstance(triple.object, ox.Triple) for triple in triples):
         raise NotAcceptable("Compact JSON-LD has no triples as terms.", "Ask for text/turtle.")
-    triples.sort(key=lambda triple: str(triple.subject))
+    triples.sort(key=for_people)
     expanded = json.loads(ox.serialize(triples, format=ox.RdfFormat.JSON_LD) or b"[]")
     for node in expanded:
         _set_types(node)

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, cast
 
 import pyoxigraph as ox
 
-from kg.terms import DERIVED_GRAPHS
+from kg.terms import DERIVED_GRAPHS, RDF_TYPE
 
 #: The default graph: in a store of Parley's the merged copy of all others.
 TOP = ox.DefaultGraph()
@@ -63,3 +63,9 @@ def is_long(quad: ox.Quad) -> bool:
         or len(quad.predicate.value) > MAX_TERM
         or (quad.graph_name != TOP and len(quad.graph_name.value) > MAX_TERM)  # type: ignore[union-attr]
     )
+
+
+def for_people(triple: ox.Triple | ox.Quad) -> tuple[str, bool, str, str]:
+    """The place of a triple among others: by subject, its types first, then by predicate and object."""
+    predicate = triple.predicate.value
+    return str(triple.subject), predicate != RDF_TYPE, predicate, str(triple.object)

@@ -128,7 +128,7 @@ def stream(answer: Answer, form: Format, tag: Mapping[str, str] | None = None) -
     """An answer as it comes, with the headers that tag it, if it is of the version that they were made for."""
     version = answer.head["version"]
     headers = {"Parley-Version": str(version), **cut_headers(answer)}
-    if tag and tag["ETag"].startswith(f'"{version}-'):
+    if tag and tag["ETag"].startswith(f'W/"{version}-'):
         headers |= tag
     if isinstance(answer.body, bytes):
         return Response(answer.body, media_type=form.content_type, headers=headers)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 
+import pyoxigraph as ox
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from kg import formats
 from kg.engines import StoreReader
+from kg.evaluation import write_graph
 from kg.store import Versions
+from kg.terms import PREFIXES
 
 
 @pytest.mark.parametrize(
@@ -24,3 +32,32 @@ def test_prefixed_name_with_several_dots_is_one_name(shipped_home: Path, pattern
     with Versions(shipped_home).reading() as (_, store):
         rows = StoreReader(store).rows(f"SELECT DISTINCT ?code {{ {pattern} }}")
     assert [row["code"].value for row in rows] == ["8703.23.01"]
+
+
+TRIPLES = [
+    ox.Triple(ox.NamedNode(f"urn:{subject}"), ox.NamedNode(predicate), ox.Literal(value))
+    for subject in "ab"
+    for predicate in (PREFIXES["rdf"] + "type", PREFIXES["rdfs"] + "label", PREFIXES["dcterms"] + "title")
+    for value in "xy"
+]
+
+
+@pytest.mark.parametrize("form", [formats.GRAPHS[0], formats.COMPACT], ids=["turtle", "compact"])
+@given(order=st.permutations(TRIPLES))
+def test_a_small_graph_for_people_is_the_same_in_whatever_order_its_triples_come(
+    form: formats.Format, order: list[ox.Triple]
+) -> None:
+    written = []
+    for triples in (TRIPLES, order):
+        output = io.BytesIO()
+        write_graph(iter(triples), form, output)
+        written.append(output.getvalue())
+    assert written[0] == written[1]
+    assert written[0].count(b"urn:a") == 1
+
+
+def test_types_come_first_in_turtle() -> None:
+    output = io.BytesIO()
+    write_graph(reversed(TRIPLES[:6]), formats.GRAPHS[0], output)
+    names = re.findall(r" (a|\w+:\w+) \"", output.getvalue().decode())
+    assert names[0] == "a"

@@ -76,7 +76,7 @@ class TestReading:
                 method, path, headers={"Accept": accept, "If-None-Match": f'"x, y", {first.headers["etag"]}'}
             )
             assert (again.status_code, again.content) == (304, b"")
-            assert again.headers["etag"].removeprefix("W/") == first.headers["etag"].removeprefix("W/")
+            assert again.headers["etag"] == first.headers["etag"]
             assert "accept" in again.headers["vary"].lower()
 
     @pytest.mark.parametrize("path", ROUTES)
@@ -113,12 +113,12 @@ class TestReading:
             answer = client.get("/.well-known/void")
             assert (answer.status_code, "etag" in answer.headers) == (200, False)
 
-    @pytest.mark.parametrize(("version", "tags"), [(2, ['"2-x-turtle"']), (1, []), (22, [])])
+    @pytest.mark.parametrize(("version", "tags"), [(2, ['W/"2-x-turtle"']), (1, []), (22, [])])
     def test_an_answer_of_another_version_has_no_tag(self, version: int, tags: list[str]) -> None:
         async def nothing() -> AsyncIterator[bytes]:
             yield b""
 
-        answer = stream(Answer({"version": version}, nothing()), formats.GRAPHS[0], {"ETag": '"2-x-turtle"'})
+        answer = stream(Answer({"version": version}, nothing()), formats.GRAPHS[0], {"ETag": 'W/"2-x-turtle"'})
         assert answer.headers.getlist("etag") == tags
 
     def test_two_stores_do_not_share_a_tag(self, tmp_path: Path) -> None:
@@ -163,7 +163,12 @@ class TestWriting:
         assert bare.request("DELETE", path, headers={**AUTHORIZED, "If-Match": tag(bare, path)}).status_code == 200
 
     def test_any_tag_that_still_holds_will_do(self, bare: httpx.Client) -> None:
-        assert put(bare, "a", 1, If_Match=f'"old", W/{tag(bare, "/graphs/a?format=jsonld")}, "1-0-turtle"') == 200
+        assert (
+            put(
+                bare, "a", 1, If_Match=f'"old", {tag(bare, "/graphs/a?format=jsonld").removeprefix("W/")}, "1-0-turtle"'
+            )
+            == 200
+        )
 
     @pytest.mark.parametrize("given", ['"1-0-turtle"', '"999999-0-turtle"', "nonsense", '"99999999999999999999-a-b"'])
     def test_a_tag_that_is_not_of_this_store_never_holds(self, bare: httpx.Client, given: str) -> None:
@@ -258,7 +263,7 @@ class TestAnyHeader:
     @given(st.text(alphabet='W/"0123-turtle, *'))
     def test_of_a_reader(self, empty: EmbeddedGraph, given: str) -> None:
         try:
-            assert tag_headers(asked({"if-none-match": given}), empty, "turtle") == {"ETag": '"0-0-turtle"'}
+            assert tag_headers(asked({"if-none-match": given}), empty, "turtle") == {"ETag": 'W/"0-0-turtle"'}
         except NotModified:
             assert given.strip() == "*" or '"0-0-turtle"' in given
 
