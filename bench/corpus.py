@@ -52,7 +52,7 @@ KILLERS = {
     + "".join(f"BIND(CONCAT(?x{i}, ?x{i}) AS ?x{i + 1}) " for i in range(40))
     + "}",
     "a sort of everything by everything": FLOOD + " ORDER BY ?c ?f ?a",
-    "one group of everything": "SELECT (GROUP_CONCAT(?c) AS ?all) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }",
+    "one group of everything": "SELECT (GROUP_CONCAT(STR(?b)) AS ?all) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }",
     "everything with everything with everything": ENDLESS,
     "rows that must differ": "SELECT (COUNT(DISTINCT *) AS ?n) { ?a ?b ?c . ?d ?e ?f }",
     "a group for each pair": "SELECT ?c ?f (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f } GROUP BY ?c ?f",
@@ -65,7 +65,7 @@ KILLERS = {
     "a string that grows tenfold": "SELECT (STRLEN(?x20) AS ?n) { BIND('x' AS ?x0) "
     + "".join(f"BIND(REPLACE(?x{i}, 'x', 'xxxxxxxxxx') AS ?x{i + 1}) " for i in range(20))
     + "}",
-    "a group with long separators": f"SELECT (GROUP_CONCAT(?c; SEPARATOR='{'x' * 100_000}') AS ?all) {{ ?a ?b ?c }}",
+    "a group with long separators": f"SELECT (GROUP_CONCAT(STR(?b); SEPARATOR='{'x' * 100_000}') AS ?x) {{ ?a ?b ?c }}",
     "more names in a list than tokens": "ASK { FILTER(1 IN (" + ",".join(["1"] * 50_000) + ")) }",
     "a sample of each pair, sorted": "SELECT * { { SELECT ?a ?f (SAMPLE(?c) AS ?x) { ?a ?b ?c . ?d ?e ?f } "
     "GROUP BY ?a ?f } } ORDER BY ?x",

@@ -15,12 +15,14 @@ from typing import Any
 from kg.errors import Oversize, Stopped, TooMany
 from kg.tracing import STOPS, Tally, current
 from kg.turns import Turns
-from kg.wire import LENGTH, rebuild, start_worker
+from kg.wire import LENGTH, rebuild, send, start_worker
 
 #: Requests that may wait for a worker before the server says 429.
 MAX_WAITING = 100
 #: Seconds that a load may take; a query has its own, shorter deadline.
 LOAD_DEADLINE = 600.0
+#: Seconds that a reader may take to start and open the store, before the deadline of its first query begins.
+_OPENING = 60.0
 #: Bytes of a message that are handed to the socket at a time.
 _PIECE = 1 << 20
 #: The outcome of a job that its worker stopped, by the error that it told.
@@ -41,7 +43,7 @@ class Answer:
 
 
 class _Process:
-    """One worker process and the socket to it."""
+    """One worker process and the socket to it. A reader opens the store as soon as it is there."""
 
     #: Whose request it is at work on.
     client = ""
@@ -49,20 +51,39 @@ class _Process:
     process: subprocess.Popen[bytes]
     _ours: socket.socket
     _writer: asyncio.StreamWriter | None = None
+    _opening: asyncio.Task[None] | None = None
 
-    def __init__(self, home: Path, megabytes: int, tally: Tally) -> None:
-        self._home, self._megabytes, self._tally = home, megabytes, tally
+    def __init__(self, home: Path, megabytes: int, tally: Tally, *, reads: bool) -> None:
+        self._home, self._megabytes, self._tally, self._reads = home, megabytes, tally, reads
 
     def spawn(self) -> None:
         if self._writer is not None:  # that to a process which died
             self._writer.close()
             self._tally.pids.discard(self.process.pid)
         self.process, self._ours = start_worker(self._home, self._megabytes)
+        self._writer = self._opening = None
         self._tally.started += 1
         self._tally.pids.add(self.process.pid)
+        if self._reads:
+            send(self._ours, json.dumps({"job": "open"}).encode())
 
-    async def connect(self) -> None:
+    async def ready(self) -> None:
+        """Have a process that has opened the store, if it is to. What is wrong with it is told to its next request."""
+        if not self.alive:
+            self.spawn()
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+        await asyncio.shield(self._opening)
+
+    async def _open(self) -> None:
         self._reader, self._writer = await asyncio.open_connection(sock=self._ours)
+        if self._reads:
+            try:
+                async with asyncio.timeout(_OPENING):
+                    while await self.receive():  # the answer to `open`
+                        pass
+            except (TimeoutError, EOFError, OSError):
+                self.process.kill()
 
     @property
     def alive(self) -> bool:
@@ -70,6 +91,8 @@ class _Process:
 
     async def ask(self, request: dict[str, Any], documents: tuple[bytes, ...]) -> dict[str, Any]:
         assert self._writer is not None
+        if self._writer.is_closing():  # the process died while it opened the store
+            raise EOFError
         message = json.dumps({**request, "documents": len(documents)}).encode()
         self._writer.write(LENGTH.pack(len(message)) + message)  # in one piece: each write is a call of the system
         for message in documents:
@@ -85,6 +108,8 @@ class _Process:
         return await self._reader.readexactly(size) if size else b""
 
     async def kill(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
         if hasattr(self, "process"):
             self._tally.pids.discard(self.process.pid)
             self.process.kill()
@@ -103,6 +128,7 @@ class Pool:
         self._writers = Turns[_Process]()
         self.tally = Tally(readers=workers)
         self._all: set[_Process] = set()
+        self._stopped = False
 
     def spawn(self) -> None:
         """Start the first reader, which opens the store by itself while the server is still being put together."""
@@ -113,21 +139,27 @@ class Pool:
             self.spawn()
         [first] = self._all
         later = [self._fresh() for _ in range(self._count - 1)]
-        for process in later:
-            process.spawn()
-        for process in (first, *later):
-            await process.connect()
         # The last is taken first. The spare one is started when it is needed.
         self._readers.add([self._fresh(), *later, first])
-        self._writers.add([self._fresh()])
+        self._writers.add([self._fresh(reads=False)])
+        self._starting = asyncio.create_task(self._start_later(first, later))
+
+    async def _start_later(self, first: _Process, later: list[_Process]) -> None:
+        """Start the other readers when the first one can answer: together they would only hold each other up."""
+        for process, following in zip([first, *later], later, strict=False):
+            await process.ready()
+            if following in self._all and not following.alive:
+                following.spawn()
 
     async def stop(self) -> None:
+        self._starting.cancel()
+        self._stopped = True
         for process in list(self._all):
             await process.kill()
         self._all.clear()
 
-    def _fresh(self) -> _Process:
-        process = _Process(self._home, self._memory, self.tally)
+    def _fresh(self, *, reads: bool = True) -> _Process:
+        process = _Process(self._home, self._memory, self.tally, reads=reads)
         self._all.add(process)
         return process
 
@@ -165,12 +197,14 @@ class Pool:
             self.tally.waiting -= 1
             now = asyncio.get_running_loop().time()
             trace.waited = (trace.waited or 0.0) + now - begun
-        end = now + limit
         self.tally.busy[self._kind(queue)] += 1
         try:
-            if not process.alive:
-                process.spawn()
-                await process.connect()
+            await process.ready()
+        except BaseException:
+            self._give_back(queue, process)
+            raise
+        end = asyncio.get_running_loop().time() + limit
+        try:
             async with asyncio.timeout_at(end):
                 head = await process.ask(request, documents)
                 body = await process.receive() if "whole" in head or "error" in head else None
@@ -225,7 +259,10 @@ class Pool:
         if reason in STOPS:
             current().outcome = reason
         self._all.discard(process)
-        self._give_back(queue, process, self._fresh())
+        fresh = self._fresh(reads=queue is self._readers)
+        if queue is self._readers and not self._stopped:
+            fresh.spawn()  # it opens the store while nobody waits for it
+        self._give_back(queue, process, fresh)
         with suppress(ProcessLookupError):
             await process.kill()
 

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pyoxigraph as ox
 
@@ -47,7 +47,7 @@ FOLDERS = ("versions", "records", "changes", "locks", "staging", "past")
 #: What a creation that was interrupted may leave beside the folders.
 _OF_CREATION = (".create", "current", "current.new", "store.json.new")
 REPAIR = "Run `kg repair`."
-#: Copies into the default graph what it merges: all graphs but the history.
+#: Copies into the default graph what it merges.
 _MERGE = f"INSERT {{ ?s ?p ?o }} WHERE {{ GRAPH ?g {{ ?s ?p ?o }} FILTER(?g != <{HISTORY_GRAPH}>) }}"
 _ROOM = "See that the disk has room and that the folder is yours."
 
@@ -158,13 +158,19 @@ class Versions:
             NotFound: there is no such version.
             StoreFailure: it is missing or damaged, which may show at its end only.
         """
+        with self.change_set(version) as lines:
+            for line in lines:
+                yield line[:1].decode(), line[2:].rstrip(b"\n").decode()
+
+    @contextmanager
+    def change_set(self, version: int) -> Iterator[IO[bytes]]:
+        """The same as lines of text, each with "A " or "D " before the quad; the same errors."""
         path = self.change_file(self._known(version, first=1))
         try:
-            with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
+            with gzip.open(path) as lines:
                 if not path.stat().st_size:
                     raise EOFError("the file is empty")
-                for line in lines:
-                    yield line[0], line[2:].rstrip("\n")
+                yield cast("IO[bytes]", lines)
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise self.damaged(f"The change set of version {version}", error) from None
 
@@ -320,8 +326,13 @@ def in_memory(store: ox.Store, *, bare: bool = False) -> ox.Store:
     else:
         graphs = store.named_graphs()
         copy.bulk_extend(quad for graph in graphs for quad in store.quads_for_pattern(None, None, None, graph))
-        copy.update(_MERGE)
+        merge(copy)
     return copy
+
+
+def merge(store: ox.Store) -> None:
+    """Make the default graph of a store, which is empty, what it is to be: all graphs but the history."""
+    store.update(_MERGE)
 
 
 @contextmanager

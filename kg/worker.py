@@ -26,6 +26,7 @@ from kg import formats
 from kg.errors import Oversize, ParleyError, StoreFailure
 from kg.evaluation import Question, in_deep_thread, write, write_graph
 from kg.limits import UNLIMITED, Limits
+from kg.past import first_version, replay
 from kg.settings import limit_memory
 from kg.store import REPAIR, Versions, in_memory, is_damage
 from kg.wire import problem, receive, send
@@ -96,35 +97,51 @@ class _Current:
         current = self._versions.current()
         if current != self._number and not self._follow(current):
             self._stack.close()
-            self._number, on_disk = self._stack.enter_context(self._versions.reading())
-            self._copied = self._small()
-            self._store = in_memory(on_disk, bare=self._versions.bare) if self._copied else on_disk
-            if self._copied:
-                self._stack.close()
+            if not (self._begin(current) and self._follow(current)):
+                self._number, on_disk = self._stack.enter_context(self._versions.reading())
+                self._copied = self._is_small(self._number)
+                self._store = in_memory(on_disk, bare=self._versions.bare) if self._copied else on_disk
+                if self._copied:
+                    self._stack.close()
         return self._number, self._store
+
+    def _begin(self, version: int) -> bool:
+        """Begin a copy with the first version, if a few commits lead from it to this one; whether that could be done.
+
+        What the first commit brought is read several times faster than a database with the same.
+        """
+        try:
+            if not (self._is_small(version) and self._is_near(1, version)):
+                return False
+            self._store = first_version(self._versions)
+        except (ParleyError, OSError):  # whoever opens the version is told what is wrong, if it matters
+            return False
+        self._number, self._copied = 1, True
+        return True
 
     def _follow(self, version: int) -> bool:
         """Change the copy as a few commits changed the graph; whether that could be done.
 
         If not, the copy may be changed in part, and the version is to be opened anew.
         """
-        if not self._copied or not 0 < version - self._number <= MOST_STEPS:
-            return False
-        from kg.past import replay
-
-        steps = range(self._number + 1, version + 1)
         try:
-            if sum(self._versions.change_file(number).stat().st_size for number in steps) > MOST_BYTES:
+            if not (self._copied and self._is_near(self._number, version)):
                 return False
-            for number in steps:
+            for number in range(self._number + 1, version + 1):
                 replay(self._versions, number, self._store)
-        except (ParleyError, OSError):  # whoever opens the version is told what is wrong, if it matters
+        except (ParleyError, OSError):
             return False
         self._number = version
         return True
 
-    def _small(self) -> bool:
-        return self._number > 0 and self._versions.record(self._number).quads <= IN_MEMORY
+    def _is_near(self, start: int, end: int) -> bool:
+        if not 0 <= end - start <= MOST_STEPS:
+            return False
+        sizes = (self._versions.change_file(number).stat().st_size for number in range(start + 1, end + 1))
+        return sum(sizes) <= MOST_BYTES
+
+    def _is_small(self, version: int) -> bool:
+        return version > 0 and self._versions.record(version).quads <= IN_MEMORY
 
 
 class Worker:
@@ -134,6 +151,7 @@ class Worker:
         self._sock, self._versions = sock, Versions(home)
         self._current = _Current(self._versions)
         self._jobs: dict[str, Callable[[dict[str, Any], list[bytes]], None]] = {
+            "open": self._open,
             "query": self._query,
             "graph": self._graph,
             "dataset": self._dataset,
@@ -145,10 +163,6 @@ class Worker:
         }
 
     def serve(self) -> None:
-        if not select.select([self._sock], [], [], 0)[0]:
-            # Nobody asks yet: open the store meanwhile. If it cannot be opened, the first request is told.
-            with suppress(Exception):
-                self._current.get()
         while True:
             try:
                 request = json.loads(receive(self._sock))
@@ -170,6 +184,12 @@ class Worker:
     def _answer(self, limits: Limits = UNLIMITED, **head: Any) -> _Body:
         self._body = _Body(self._sock, head, limits)
         return self._body
+
+    def _open(self, request: dict[str, Any], _: list[bytes]) -> None:
+        """Open the store before there is a query. If that cannot be done, the first one is told."""
+        with suppress(Exception):
+            self._current.get()
+        send(self._sock, b"{}", b"")
 
     def _query(self, request: dict[str, Any], _: list[bytes]) -> None:
         default, named = (tuple(request[kind]) for kind in ("default_graphs", "named_graphs"))

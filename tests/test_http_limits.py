@@ -84,6 +84,15 @@ class TestWorkers:
         for _ in range(4):
             assert select(client, "SELECT (1 AS ?one) {}") == [{"one": "1"}]
 
+    def test_the_start_of_one_is_no_part_of_the_time_of_its_query(self, shipped_home: Path) -> None:
+        with served(shipped_home, KG_DEADLINE="0.2") as server, server.client() as client:
+            for _ in range(3):
+                assert ask(client, "ASK {}").status_code == 200
+                for worker in server.workers():
+                    os.kill(worker, signal.SIGKILL)
+                    while not _is_dead(worker):
+                        time.sleep(0.01)
+
     def test_one_that_is_killed_at_work_costs_its_query_alone(self, server: Server, client: httpx.Client) -> None:
         with ThreadPoolExecutor() as threads:
             running = threads.submit(ask, client, ENDLESS)
