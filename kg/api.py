@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -14,12 +12,11 @@ from starlette.middleware.cors import CORSMiddleware
 
 from kg import __version__, describing, formats, health, openapi, problems, writing
 from kg.catalogue import Catalogue
-from kg.compressing import Compressed
 from kg.conditions import tag_headers
 from kg.envelope import Envelope, Unread
 from kg.errors import BadRequest, NotFound
 from kg.evaluation import Question
-from kg.express import FAILURE, Express
+from kg.express import FAILURE
 from kg.formats import Format
 from kg.graph import Graph
 from kg.health import Readiness
@@ -36,15 +33,14 @@ from kg.replies import (
     ThePages,
     Wanted,
     choose,
-    cut_headers,
     graph_of,
     is_true,
     pages_of,
-    stream,
     tagged,
     whole_graph,
 )
 from kg.results import Table
+from kg.streaming import cut_headers, stream
 from kg.terms import ID, ROOT, SOURCE
 from kg.tracing import current
 from kg.writing import GraphName, read_address, read_target
@@ -55,27 +51,17 @@ _DESCRIPTION = """Parley holds facts about trade talks and tariffs as one RDF gr
 Ask in SPARQL, or ask a named question. Writes need a bearer token. Errors are `application/problem+json`."""
 
 
-def create_app(graph: Graph) -> FastAPI:
-    """The application over one graph, which it starts and stops."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await graph.start()
-        try:
-            yield
-        finally:
-            await graph.stop()
-
+def create_app(graph: Graph, metrics: Metrics) -> FastAPI:
+    """The application over one graph, which `kg.front` starts and stops."""
     app = FastAPIOffline(
         title="Parley",
         version=__version__,
         description=_DESCRIPTION,
-        lifespan=lifespan,
         redoc_url=None,
         static_url="/docs/static",
     )
     app.state.graph, app.state.pages, app.state.catalogue = graph, Pages(graph), Catalogue(graph)
-    app.state.readiness, app.state.metrics = Readiness(graph), Metrics(graph)
+    app.state.readiness, app.state.metrics = Readiness(graph), metrics
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
@@ -85,8 +71,6 @@ def create_app(graph: Graph) -> FastAPI:
     app.add_middleware(Origins)
     app.add_middleware(Envelope)
     app.add_middleware(Unread)
-    app.add_middleware(Express, graph=graph)
-    app.add_middleware(Compressed)
     problems.install(app)
     own = (_sparql_routes, _graph_routes, _question_routes, _rate_route, _entity_routes, _service_routes)
     for route in (*own, writing.routes, describing.routes, health.routes):

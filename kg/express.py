@@ -19,10 +19,11 @@ from kg.errors import ParleyError
 from kg.evaluation import Question
 from kg.formats import Format
 from kg.graph import Graph
-from kg.origins import QUESTIONS as PATH
-from kg.replies import stream
+from kg.streaming import stream
 from kg.tracing import current, digest_of
 
+#: Where queries are asked.
+PATH: Final = "/sparql"
 #: Headers that a plain request may have, each once. With any other it may want what is not known here.
 _PLAIN: Final = frozenset(
     name.encode()
@@ -90,7 +91,7 @@ class Express:
             tag = {"ETag": name}
         try:
             answer = await self._graph.query(plan.question, plan.form, limits=self._graph.limits)
-        except ParleyError as error:
+        except Exception as error:  # the application knows what to answer
             scope.setdefault("state", {})[FAILURE] = error
             await self._app(scope, receive, send)
             return

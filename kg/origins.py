@@ -10,9 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kg import problems
 from kg.errors import Forbidden
-
-#: Where queries are asked: POST here is a question.
-QUESTIONS = "/sparql"
+from kg.express import PATH
 
 
 class Origins:
@@ -40,7 +38,7 @@ def _writes(scope: Scope) -> bool:
     method = scope["method"]
     if method == "OPTIONS" and Headers(scope=scope).get("access-control-request-method") == "POST":
         method = "POST"
-    return method not in ("GET", "HEAD", "OPTIONS") and not (method == "POST" and scope["path"] == QUESTIONS)
+    return method not in ("GET", "HEAD", "OPTIONS") and not (method == "POST" and scope["path"] == PATH)  # a question
 
 
 def _is_foreign(headers: Headers) -> bool:

@@ -1,4 +1,4 @@
-"""What the routes share: the graph and its pages as dependencies, the choice of a format, and streams of answers."""
+"""What the routes share: the graph and its pages as dependencies, the choice of a format, and answers to writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Depends, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from kg import formats
 from kg.conditions import tag_headers
@@ -17,11 +17,10 @@ from kg.evaluation import Question
 from kg.formats import Format
 from kg.graph import Graph
 from kg.incoming import read_flag
-from kg.limits import TRUNCATED
 from kg.loading import Outcome
 from kg.pages import Pages
-from kg.pool import Answer
 from kg.report import Report
+from kg.streaming import stream
 
 Wanted = Annotated[str, Query(alias="format", description="A format by name, instead of the Accept header.")]
 
@@ -117,22 +116,6 @@ def tagged(response: Response, tag: Mapping[str, str]) -> Response:
 def written(report: Report, form: Format) -> str:
     """A report as text or as SHACL's graph."""
     return report.turtle if form.name == "turtle" else f"{report.text() or 'The facts conform.'}\n"
-
-
-def cut_headers(answer: Answer) -> dict[str, str]:
-    """The header that says so if an answer has its first rows alone."""
-    return {TRUNCATED: f"rows={answer.head['truncated']}"} if "truncated" in answer.head else {}
-
-
-def stream(answer: Answer, form: Format, tag: Mapping[str, str] | None = None) -> Response:
-    """An answer as it comes, with the headers that tag it, if it is of the version that they were made for."""
-    version = answer.head["version"]
-    headers = {"Parley-Version": str(version), **cut_headers(answer)}
-    if tag and tag["ETag"].startswith(f'W/"{version}-'):
-        headers |= tag
-    if isinstance(answer.body, bytes):
-        return Response(answer.body, media_type=form.content_type, headers=headers)
-    return StreamingResponse(answer.body, media_type=form.content_type, headers=headers)
 
 
 async def whole_graph(request: Request, graph: Graph, iri: str, wanted: str) -> Response:

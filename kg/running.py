@@ -11,11 +11,10 @@ from types import FrameType
 import uvicorn
 
 from kg import logs
-from kg.api import create_app
+from kg.front import Front
 from kg.graph import Graph
 from kg.heads import BoundedHeads
 from kg.settings import Settings
-from kg.telemetry import Telemetry
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,10 +22,10 @@ _LOG = logging.getLogger(__name__)
 def run(graph: Graph, settings: Settings, listener: socket.socket) -> None:
     """Answer on a socket until a signal stops it."""
     logs.configure(settings.log)
-    app = create_app(graph)
     config = uvicorn.Config(
-        Telemetry(app, app.state.metrics),
+        Front(graph),
         http=BoundedHeads,
+        lifespan="on",  # a graph that cannot be started is an error
         log_config=None,
         access_log=False,
         # Every query that runs has ended by then. A load may take longer, and is lost as a whole.

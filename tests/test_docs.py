@@ -16,6 +16,7 @@ from kg.engines import StoreReader
 from kg.evaluation import Question
 from kg.graph import EmbeddedGraph
 from kg.loading import load
+from kg.metrics import Metrics
 from kg.parsing import Document, prefixed_turtle
 from kg.questions import NamedQuestion, Parameter, Questions
 from kg.settings import Settings
@@ -101,7 +102,8 @@ def test_questions_page_equals_the_headers() -> None:
 
 def test_http_page_has_every_route_with_its_methods(shipped_home: Path) -> None:
     """The routes of docs/http.md are those of the API's own description, by path up to the first variable."""
-    app = create_app(EmbeddedGraph(Versions(shipped_home), CONTENT, Settings(home=shipped_home)))
+    graph = EmbeddedGraph(Versions(shipped_home), CONTENT, Settings(home=shipped_home))
+    app = create_app(graph, Metrics(graph))
     described = {path.split("{")[0]: {m.upper() for m in methods} for path, methods in app.openapi()["paths"].items()}
     listed = {row[0].strip("`").split("{")[0]: set(row[1].split(", ")) for row in rows(HTTP, "route")}
     undescribed = {"/", "/docs", "/openapi.json"}

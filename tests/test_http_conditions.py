@@ -22,9 +22,9 @@ from kg.graph import EmbeddedGraph
 from kg.loading import load, remove, update
 from kg.parsing import Document
 from kg.pool import Answer
-from kg.replies import stream
 from kg.settings import Settings
 from kg.store import Versions
+from kg.streaming import stream
 from tests.server import AUTHORIZED, Server, served
 
 TURTLE, UPDATE = ({"Content-Type": media, **AUTHORIZED} for media in ("text/turtle", "application/sparql-update"))

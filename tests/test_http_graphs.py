@@ -15,6 +15,7 @@ import pytest
 from kg.api import create_app
 from kg.content import Content
 from kg.graph import EmbeddedGraph
+from kg.metrics import Metrics
 from kg.settings import Settings
 from kg.store import Versions
 from kg.terms import PREFIXES
@@ -245,16 +246,15 @@ class TestToken:
 
     def test_a_server_without_one_is_read_only(self, shipped_home: Path) -> None:
         graph = EmbeddedGraph(Versions(shipped_home), Content.shipped(), Settings(home=shipped_home, workers=1))
-        app = create_app(graph)
+        transport = httpx.ASGITransport(create_app(graph, Metrics(graph)))
 
         async def ask() -> tuple[httpx.Response, httpx.Response]:
-            transport = httpx.ASGITransport(app)
-            async with (
-                app.router.lifespan_context(app),
-                httpx.AsyncClient(transport=transport, base_url="http://parley") as client,
-            ):
+            await graph.start()
+            async with httpx.AsyncClient(transport=transport, base_url="http://parley") as client:
                 read = await client.get("/sparql", params={"query": "ASK {}"})
-                return read, await client.put(f"/graphs?graph={GRAPH}", content="", headers=TURTLE)
+                write = await client.put(f"/graphs?graph={GRAPH}", content="", headers=TURTLE)
+            await graph.stop()
+            return read, write
 
         read, write = asyncio.run(ask())
         assert read.status_code == 200

@@ -14,6 +14,7 @@ import pytest
 from kg.api import create_app
 from kg.content import Content
 from kg.graph import EmbeddedGraph
+from kg.metrics import Metrics
 from kg.report import Report
 from kg.settings import Settings
 from kg.store import Versions
@@ -315,7 +316,8 @@ class TestForms:
 
 @pytest.fixture(scope="module")
 def paths(shipped_home: Path) -> dict[str, Any]:
-    app = create_app(EmbeddedGraph(Versions(shipped_home), Content.shipped(), Settings(home=shipped_home)))
+    graph = EmbeddedGraph(Versions(shipped_home), Content.shipped(), Settings(home=shipped_home))
+    app = create_app(graph, Metrics(graph))
     paths: dict[str, Any] = app.openapi()["paths"]
     return paths
 

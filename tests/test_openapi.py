@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from kg.api import create_app
 from kg.graph import EndpointGraph
+from kg.metrics import Metrics
 from kg.settings import Settings
 from kg.terms import SOURCE
 from tests.conftest import CONTENT
@@ -55,7 +56,8 @@ BODIES = {
 for media, texts in BODIES.items():
     schemathesis.openapi.media_type(media, st.sampled_from([text.encode() for text in texts]) | st.binary())
 
-schema = schemathesis.openapi.from_dict(create_app(EndpointGraph("http://127.0.0.1:1/", CONTENT, Settings())).openapi())
+_GRAPH = EndpointGraph("http://127.0.0.1:1/", CONTENT, Settings())
+schema = schemathesis.openapi.from_dict(create_app(_GRAPH, Metrics(_GRAPH)).openapi())
 #: Each operation by its method and path. The plugin's own way to parametrise a test gives all of them one name, and
 #: xdist then runs the first alone.
 OPERATIONS = {found.ok().label: found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)}
