@@ -65,7 +65,8 @@ class _Process:
         self._tally.started += 1
         self._tally.pids.add(self.process.pid)
         if self._reads:
-            send(self._ours, json.dumps({"job": "open"}).encode())
+            with suppress(OSError):  # it is dead already
+                send(self._ours, json.dumps({"job": "open"}).encode())
 
     async def ready(self) -> None:
         """Have a process that has opened the store, if it is to. What is wrong with it is told to its next request."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import secrets
+import signal
 import socket
 from contextlib import closing
 
@@ -23,6 +24,7 @@ def serve(settings: Settings, versions: Versions | None, host: str, port: int) -
     Raises:
         BadRequest: the address cannot be listened on.
     """
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a worker or a client that goes is no end of the server
     made = not (settings.token or settings.token_file) and versions is not None and _is_loopback(host)
     if made:
         settings = dataclasses.replace(settings, token=secrets.token_urlsafe(24))

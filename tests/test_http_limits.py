@@ -102,6 +102,11 @@ class TestWorkers:
                     os.kill(worker, signal.SIGKILL)
         assert running.result().status_code == 503
 
+    def test_one_that_leaves_a_broken_pipe_does_not_end_the_server(self, server: Server, client: httpx.Client) -> None:
+        os.kill(server.pid, signal.SIGPIPE)
+        assert select(client, "SELECT (1 AS ?one) {}") == [{"one": "1"}]
+        assert server.alive
+
     def test_they_end_with_the_server(self, shipped_home: Path) -> None:
         with served(shipped_home) as server, server.client() as client:
             select(client, "SELECT (1 AS ?one) {}")
