@@ -85,7 +85,7 @@ class TestWorkers:
             assert select(client, "SELECT (1 AS ?one) {}") == [{"one": "1"}]
 
     def test_the_start_of_one_is_no_part_of_the_time_of_its_query(self, shipped_home: Path) -> None:
-        with served(shipped_home, KG_DEADLINE="0.2") as server, server.client() as client:
+        with served(shipped_home, KG_DEADLINE="0.4") as server, server.client() as client:
             for _ in range(3):
                 assert ask(client, "ASK {}").status_code == 200
                 for worker in server.workers():
