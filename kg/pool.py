@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kg.errors import Oversize, Stopped, TooMany
+from kg.errors import NotReady, Oversize, Stopped, TooMany
 from kg.tracing import STOPS, Tally, current
 from kg.turns import Turns
 from kg.wire import LENGTH, rebuild, send, start_worker
@@ -57,9 +57,13 @@ class _Process:
         self._home, self._megabytes, self._tally, self._reads = home, megabytes, tally, reads
 
     def spawn(self) -> None:
-        if self._writer is not None:  # that to a process which died
-            self._writer.close()
-            self._tally.pids.discard(self.process.pid)
+        """Start a process.
+
+        Raises:
+            OSError: the system has none left, or no file for the socket to it.
+        """
+        if hasattr(self, "process"):  # it died
+            self._hang_up()
         self.process, self._ours = start_worker(self._home, self._megabytes)
         self._writer = self._opening = None
         self._tally.started += 1
@@ -68,10 +72,22 @@ class _Process:
             with suppress(OSError):  # it is dead already
                 send(self._ours, json.dumps({"job": "open"}).encode())
 
-    async def ready(self) -> None:
-        """Have a process that has opened the store, if it is to. What is wrong with it is told to its next request."""
-        if not self.alive:
+    def spawn_early(self) -> None:
+        """Start a process while nobody waits for it. If there can be none, `ready` tries again, and says so."""
+        with suppress(OSError):
             self.spawn()
+
+    async def ready(self) -> None:
+        """Have a process that has opened the store, if it is to. What is wrong with it is told to its next request.
+
+        Raises:
+            NotReady: no process can be started.
+        """
+        if not self.alive:
+            try:
+                self.spawn()
+            except OSError as error:
+                raise NotReady(f"No process can be started: {error.strerror or error}.", "Try again later.") from None
         if self._opening is None:
             self._opening = asyncio.create_task(self._open())
         await asyncio.shield(self._opening)
@@ -85,6 +101,7 @@ class _Process:
                         pass
             except (TimeoutError, EOFError, OSError):
                 self.process.kill()
+                self._writer.close()
 
     @property
     def alive(self) -> bool:
@@ -112,10 +129,13 @@ class _Process:
         if self._opening is not None:
             self._opening.cancel()
         if hasattr(self, "process"):
-            self._tally.pids.discard(self.process.pid)
             self.process.kill()
-            (self._writer or self._ours).close()
+            self._hang_up()
             await asyncio.to_thread(self.process.wait)
+
+    def _hang_up(self) -> None:
+        self._tally.pids.discard(self.process.pid)
+        (self._writer or self._ours).close()
 
 
 class Pool:
@@ -133,7 +153,7 @@ class Pool:
 
     def spawn(self) -> None:
         """Start the first reader, which opens the store by itself while the server is still being put together."""
-        self._fresh().spawn()
+        self._fresh().spawn_early()
 
     async def start(self) -> None:
         if not self._all:
@@ -148,9 +168,10 @@ class Pool:
     async def _start_later(self, first: _Process, later: list[_Process]) -> None:
         """Start the other readers when the first one can answer: together they would only hold each other up."""
         for process, following in zip([first, *later], later, strict=False):
-            await process.ready()
+            with suppress(NotReady):
+                await process.ready()
             if following in self._all and not following.alive:
-                following.spawn()
+                following.spawn_early()
 
     async def stop(self) -> None:
         self._starting.cancel()
@@ -262,7 +283,7 @@ class Pool:
         self._all.discard(process)
         fresh = self._fresh(reads=queue is self._readers)
         if queue is self._readers and not self._stopped:
-            fresh.spawn()  # it opens the store while nobody waits for it
+            fresh.spawn_early()  # it opens the store while nobody waits for it
         self._give_back(queue, process, fresh)
         with suppress(ProcessLookupError):
             await process.kill()

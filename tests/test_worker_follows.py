@@ -133,3 +133,26 @@ def test_where_the_first_change_set_is_damaged_the_version_is_copied_from_disk(
     _damage(versions.change_file(1), damage)
     assert held(_Current(versions)) == (1, *content(versions))
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize(("name", "most"), [("MOST_STEPS", 1), ("MOST_BYTES", 10)])
+def test_what_is_far_from_the_first_version_is_copied_from_disk(
+    name: str, most: int, opened: list[int], one: tuple[Versions, _Current], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions, _ = one
+    for text in "ab":
+        commit(versions, quad(text))
+    monkeypatch.setattr(worker, name, most)
+    assert held(_Current(versions)) == (3, *content(versions))
+    assert len(opened) == 1
+
+
+def test_a_large_version_is_read_on_disk(
+    opened: list[int], one: tuple[Versions, _Current], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions, _ = one
+    commit(versions, quad("second"))
+    monkeypatch.setattr(worker, "IN_MEMORY", versions.record(2).quads - 1)
+    monkeypatch.setattr(worker, "first_version", None)  # nor is it begun with the first
+    assert held(_Current(versions)) == (2, *content(versions))
+    assert not opened
