@@ -13,13 +13,15 @@ import pyoxigraph as ox
 
 from kg.changes import HISTORY, Change, apply, drop_if_empty, read
 from kg.errors import StoreFailure
-from kg.quads import DERIVED
 from kg.records import Counts, history_of, told_later
 from kg.store import merge
 
 if TYPE_CHECKING:
     from kg.quads import Graph
     from kg.store import Versions
+
+#: Bytes of a change set that are read at once.
+_PIECE = 16 << 20
 
 
 def rebuild(versions: Versions, version: int, path: Path, kept: Iterable[int]) -> int:
@@ -59,29 +61,50 @@ def replay(versions: Versions, number: int, store: ox.Store) -> None:
         store.extend(history_of(versions.record(number), *_counts(change)))
 
 
-def first_version(versions: Versions) -> ox.Store:
-    """The first version, in memory.
+def in_memory(versions: Versions, version: int, history: Iterable[ox.Quad], most: int) -> ox.Store | None:
+    """A version in memory, whose history graph is given; None if its change sets have more than so many bytes of text.
 
-    It is read from its change set by the engine alone, without an object for each quad as in `replay`.
+    It is made of all change sets from the first on, by the engine alone: to read a database of the same size takes
+    twice as long. Other threads run meanwhile.
 
     Raises:
-        StoreFailure: its record or its change set is missing or damaged.
+        StoreFailure: a change set is missing or damaged.
     """
-    store = ox.Store()
-    with versions.change_set(1) as lines:
-        signed = lines.read()
-    # A commit to an empty store only adds, so that each line begins with "A "; a literal has no line breaks of its own.
-    quads = signed.removeprefix(b"A ").replace(b"\nA ", b"\n")
-    try:
-        store.bulk_load(quads, ox.RdfFormat.N_QUADS, lenient=True)
-    except SyntaxError as error:
-        raise versions.damaged("The change set of version 1", error.msg) from None
+    store, size = ox.Store(), 0
+    for number in range(1, version + 1):
+        with versions.change_set(number) as lines:
+            while piece := lines.read(_PIECE):
+                piece += lines.readline()
+                size += len(piece)
+                if size > most:
+                    return None
+                try:
+                    _apply_text(store, piece)
+                except SyntaxError as error:
+                    raise versions.damaged(f"The change set of version {number}", error.msg) from None
+    for graph in list(store.named_graphs()):  # one is not to be removed while they are listed
+        drop_if_empty(store, graph)
     if not versions.bare:
-        sources = [cast("Graph", graph) for graph in store.named_graphs() if graph not in DERIVED]
-        came = {graph: sum(1 for _ in store.quads_for_pattern(None, None, None, graph)) for graph in sources}
         merge(store)
-        store.extend(history_of(versions.record(1), came, {}))
+    store.extend(history)
     return store
+
+
+def _apply_text(store: ox.Store, piece: bytes) -> None:
+    """Change a store by whole lines of a change set: those of removed quads come before those of added ones."""
+    start = 0 if piece.startswith(b"A ") else piece.find(b"\nA ") + 1 or len(piece)
+    for quad in ox.parse(_unsigned(piece[:start], b"D "), ox.RdfFormat.N_QUADS):
+        store.remove(quad)
+    added = _unsigned(piece[start:], b"A ")
+    if b"_:" in added:  # read natively, blank nodes get other names, by which later change sets do not know them
+        store.bulk_extend(ox.parse(added, ox.RdfFormat.N_QUADS, lenient=True))
+    else:
+        store.bulk_load(added, ox.RdfFormat.N_QUADS, lenient=True)
+
+
+def _unsigned(lines: bytes, sign: bytes) -> bytes:
+    """Lines without the sign before each. A line with another is none that the engine takes for a quad."""
+    return lines.removeprefix(sign).replace(b"\n" + sign, b"\n")  # a literal has no line breaks of its own
 
 
 def _counts(change: Change) -> tuple[Counts, Counts]:

@@ -317,16 +317,13 @@ class Versions:
                     lock.unlink()
 
 
-def in_memory(store: ox.Store, *, bare: bool = False) -> ox.Store:
-    """A copy that needs no disk, for reading several times faster. If the store is not bare, the default graph, half of
-    it, is merged anew: that takes less time than to read it from disk."""
+def in_memory(store: ox.Store) -> ox.Store:
+    """A copy that needs no disk, for reading several times faster. The default graph, half of it, is merged anew: that
+    takes less time than to read it from disk."""
     copy = ox.Store()
-    if bare:
-        copy.bulk_extend(store)
-    else:
-        graphs = store.named_graphs()
-        copy.bulk_extend(quad for graph in graphs for quad in store.quads_for_pattern(None, None, None, graph))
-        merge(copy)
+    graphs = store.named_graphs()
+    copy.bulk_extend(quad for graph in graphs for quad in store.quads_for_pattern(None, None, None, graph))
+    merge(copy)
     return copy
 
 

@@ -23,12 +23,13 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import pyoxigraph as ox
 
 from kg import formats
+from kg.changes import HISTORY
 from kg.errors import Oversize, ParleyError, StoreFailure
-from kg.evaluation import Question, in_deep_thread, write, write_graph
+from kg.evaluation import STACK_BYTES, Question, in_deep_thread, write, write_graph
 from kg.limits import UNLIMITED, Limits
-from kg.past import first_version, replay
+from kg.past import in_memory, replay
 from kg.settings import limit_memory
-from kg.store import REPAIR, Versions, in_memory, is_damage
+from kg.store import REPAIR, Versions, is_damage
 from kg.wire import problem, receive, send
 
 if TYPE_CHECKING:
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
 CHUNK = 64 * 1024
 #: Bytes of a body that was held back which go into one message.
 _PIECE = 1 << 20
-#: Facts up to which a worker copies the version into memory, where reads are several times faster than from disk.
-IN_MEMORY = 200_000
+#: Of the memory of a worker the part that is for a copy of the version, from which reads are several times faster than
+#: from disk; bytes of memory that a byte of the text of the change sets takes there while it is copied, measured; and
+#: bytes of text that a fact takes at least, as a rule.
+_PART, _BYTES, _LINE = 0.5, 5, 100
 #: Commits, and bytes of their change sets, up to which such a copy is changed; beyond them it is made anew.
 MOST_STEPS, MOST_BYTES = 20, 100_000
 
@@ -86,38 +89,41 @@ class _Body:
 
 
 class _Current:
-    """The current version, kept open from one request to the next. A copy in memory is brought up to newer versions;
-    a version on disk is exchanged for them."""
+    """The current version, kept open from one request to the next.
 
-    def __init__(self, versions: Versions) -> None:
-        self._versions, self._stack = versions, ExitStack()
+    It is read on disk until a copy in memory is made, if it fits there. Small commits change the copy; after others it
+    is made anew, and the version read on disk meanwhile.
+    """
+
+    def __init__(self, versions: Versions, most: int) -> None:
+        self._versions, self._most, self._stack = versions, most, ExitStack()
         self._number, self._store, self._copied = -1, ox.Store(), False
+        self._copy: _Copy | None = None
 
     def get(self) -> tuple[int, ox.Store]:
         current = self._versions.current()
+        if self._copy is not None and self._copy.store is not None and not self._copy.is_alive():
+            self._take(self._copy.number, self._copy.store)
         if current != self._number and not self._follow(current):
-            self._stack.close()
-            if not (self._begin(current) and self._follow(current)):
-                self._number, on_disk = self._stack.enter_context(self._versions.reading())
-                self._copied = self._is_small(self._number)
-                self._store = in_memory(on_disk, bare=self._versions.bare) if self._copied else on_disk
-                if self._copied:
-                    self._stack.close()
+            self._open()
         return self._number, self._store
 
-    def _begin(self, version: int) -> bool:
-        """Begin a copy with the first version, if a few commits lead from it to this one; whether that could be done.
+    def _open(self) -> None:
+        self._stack.close()
+        self._copied = False
+        self._number, self._store = self._stack.enter_context(self._versions.reading())
+        # One that could not be made is not tried again: the change sets do not become fewer, nor whole.
+        if self._copy is None and self._is_likely_to_fit():
+            history = list(self._store.quads_for_pattern(None, None, None, HISTORY))
+            self._copy = _Copy(self._versions, self._number, history, self._most)
+            self._copy.start()
 
-        What the first commit brought is read several times faster than a database with the same.
-        """
-        try:
-            if not (self._is_small(version) and self._is_near(1, version)):
-                return False
-            self._store = first_version(self._versions)
-        except (ParleyError, OSError):  # whoever opens the version is told what is wrong, if it matters
-            return False
-        self._number, self._copied = 1, True
-        return True
+    def _is_likely_to_fit(self) -> bool:
+        return self._number > 0 and self._versions.record(self._number).quads * _LINE <= self._most
+
+    def _take(self, number: int, store: ox.Store) -> None:
+        self._stack.close()
+        self._number, self._store, self._copied, self._copy = number, store, True, None
 
     def _follow(self, version: int) -> bool:
         """Change the copy as a few commits changed the graph; whether that could be done.
@@ -125,7 +131,7 @@ class _Current:
         If not, the copy may be changed in part, and the version is to be opened anew.
         """
         try:
-            if not (self._copied and self._is_near(self._number, version)):
+            if not (self._copied and self._is_near(version)):
                 return False
             for number in range(self._number + 1, version + 1):
                 replay(self._versions, number, self._store)
@@ -134,22 +140,33 @@ class _Current:
         self._number = version
         return True
 
-    def _is_near(self, start: int, end: int) -> bool:
-        if not 0 <= end - start <= MOST_STEPS:
+    def _is_near(self, version: int) -> bool:
+        if not 0 <= version - self._number <= MOST_STEPS:
             return False
-        sizes = (self._versions.change_file(number).stat().st_size for number in range(start + 1, end + 1))
+        sizes = (self._versions.change_file(n).stat().st_size for n in range(self._number + 1, version + 1))
         return sum(sizes) <= MOST_BYTES
 
-    def _is_small(self, version: int) -> bool:
-        return version > 0 and self._versions.record(version).quads <= IN_MEMORY
+
+class _Copy(threading.Thread):
+    """Copies a version into memory. When it has ended, `store` is the copy, or None if it could not be made."""
+
+    def __init__(self, versions: Versions, number: int, history: list[ox.Quad], most: int) -> None:
+        super().__init__(daemon=True)
+        self.number = number
+        self.store: ox.Store | None = None
+        self._versions, self._history, self._most = versions, history, most
+
+    def run(self) -> None:
+        with suppress(ParleyError, OSError):  # whoever reads the version is told what is wrong, if it matters
+            self.store = in_memory(self._versions, self.number, self._history, self._most)
 
 
 class Worker:
     """Serves requests against the store in `home` until the other side hangs up."""
 
-    def __init__(self, sock: socket.socket, home: Path) -> None:
+    def __init__(self, sock: socket.socket, home: Path, megabytes: int) -> None:
         self._sock, self._versions = sock, Versions(home)
-        self._current = _Current(self._versions)
+        self._current = _Current(self._versions, int(((megabytes << 20) - STACK_BYTES) * _PART / _BYTES))
         self._jobs: dict[str, Callable[[dict[str, Any], list[bytes]], None]] = {
             "open": self._open,
             "query": self._query,
@@ -296,7 +313,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     threading.Thread(target=_end_with_the_other_side, args=(descriptor,), daemon=True).start()
     with socket.socket(fileno=descriptor) as sock:
-        in_deep_thread(Worker(sock, home).serve)
+        in_deep_thread(Worker(sock, home, megabytes).serve)
     os._exit(0)
 
 

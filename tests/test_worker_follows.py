@@ -12,30 +12,41 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kg import worker
-from kg.store import Versions, in_memory
+from kg import past, worker
+from kg.store import Versions
 from kg.worker import _Current
 from tests.sources import CONCESSION, put
 from tests.test_past import Steps, content, histories
 from tests.test_store import commit, quad
 
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of facts of the versions that were copied from disk."""
-    seen: list[int] = []
-
-    def seen_in_memory(store: ox.Store, *, bare: bool) -> ox.Store:
-        seen.append(len(store))
-        return in_memory(store, bare=bare)
-
-    monkeypatch.setattr(worker, "in_memory", seen_in_memory)
-    return seen
+PLENTY = 1 << 30
 
 
-def held(current: _Current) -> tuple[int, set[ox.Quad], set[object]]:
-    number, store = current.get()
-    return number, set(store), set(store.named_graphs())
+class Copying(_Current):
+    """One that waits for its copies, and tells of which versions they were."""
+
+    def __init__(self, versions: Versions, most: int = PLENTY) -> None:
+        super().__init__(versions, most)
+        self.versions, self.made = versions, list[int]()
+
+    def held(self) -> tuple[int, set[ox.Quad], set[object]]:
+        """What it gives when there is no copy in the making."""
+        self.get()
+        if self._copy is not None:
+            self._copy.join()
+        number, store = self.get()
+        return number, set(store), set(store.named_graphs())
+
+    def _take(self, number: int, store: ox.Store) -> None:
+        super()._take(number, store)
+        self.made.append(number)
+
+    def agrees(self) -> bool:
+        return self.held() == (self.versions.current(), *content(self.versions))
+
+    @property
+    def is_in_memory(self) -> bool:
+        return self._copied
 
 
 @pytest.mark.parametrize("bare", [False, True])
@@ -44,14 +55,16 @@ def held(current: _Current) -> tuple[int, set[ox.Quad], set[object]]:
 def test_after_any_commits_the_copy_is_what_stands_on_disk(bare: bool, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         versions = Versions.create(Path(folder) / "home", bare=bare)
-        commit(versions, quad("first"))
-        current = _Current(versions)
-        assert held(current) == (1, *content(versions))
+        current = Copying(versions)
+        assert current.agrees()
         for steps in data.draw(histories(bare)):
             _commit(versions, steps)
             if data.draw(st.booleans()):  # else it follows several at once
-                assert held(current) == (versions.current(), *content(versions))
-        assert held(current) == held(_Current(versions)) == (versions.current(), *content(versions))
+                assert current.agrees()
+        assert current.agrees()
+        anew = Copying(versions)
+        assert anew.agrees()
+        assert current.is_in_memory == anew.is_in_memory == (versions.current() > 0)
 
 
 def _commit(versions: Versions, steps: Steps) -> None:
@@ -61,44 +74,89 @@ def _commit(versions: Versions, steps: Steps) -> None:
         draft.publish("steps")
 
 
-def test_the_copy_of_the_shipped_graph_follows_a_load(home: Path, opened: list[int]) -> None:
+def test_the_copy_of_the_shipped_graph_follows_a_load(home: Path) -> None:
     versions = Versions(home)
-    current = _Current(versions)
-    assert held(current) == (1, *content(versions))
+    current = Copying(versions)
+    assert current.agrees()
     put(home, CONCESSION)
-    assert held(current) == held(_Current(versions)) == (2, *content(versions))
-    assert not opened
+    assert current.agrees()
+    assert Copying(versions).agrees()
+    assert current.made == [1]
+
+
+def test_the_version_is_read_on_disk_until_the_copy_is_there(home: Path) -> None:
+    current = Copying(Versions(home))
+    number, store = current.get()
+    assert (number, current.is_in_memory) == (1, False)
+    assert set(store) == content(current.versions)[0]
+    assert current.agrees()
+    assert current.is_in_memory
 
 
 @pytest.fixture
-def one(tmp_path: Path) -> Iterator[tuple[Versions, _Current]]:
-    """A store of one version, which a worker has opened."""
+def one(tmp_path: Path) -> Iterator[tuple[Versions, Copying]]:
+    """A store of one version, of which there is a copy."""
     versions = Versions.create(tmp_path / "home", bare=False)
     commit(versions, quad("first"))
-    current = _Current(versions)
-    current.get()
+    current = Copying(versions)
+    assert current.agrees()
+    assert current.is_in_memory
     yield versions, current
 
 
-def test_what_changed_much_is_copied_anew(
-    opened: list[int], one: tuple[Versions, _Current], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "most"), [("MOST_STEPS", 2), ("MOST_BYTES", 10)])
+def test_after_much_has_changed_there_is_a_new_copy(
+    name: str, most: int, one: tuple[Versions, Copying], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     versions, current = one
-    monkeypatch.setattr(worker, "MOST_BYTES", 10)
-    commit(versions, quad("second"))
-    assert held(current) == (2, *content(versions))
-    assert len(opened) == 1
+    monkeypatch.setattr(worker, name, most)
+    for text in "abc":
+        commit(versions, quad(text))
+    assert current.agrees()
+    assert current.is_in_memory
+    assert current.made == [1, 4]
 
 
-def test_many_commits_are_copied_at_once(
-    opened: list[int], one: tuple[Versions, _Current], monkeypatch: pytest.MonkeyPatch
+def test_a_copy_that_is_late_follows_the_commits_that_came_meanwhile(one: tuple[Versions, Copying]) -> None:
+    versions, _ = one
+    current = Copying(versions)
+    current.get()
+    for text in "ab":
+        commit(versions, quad(text))
+        assert current.agrees()
+    assert current.is_in_memory
+    assert current.made == [1]
+
+
+def test_a_copy_that_is_far_too_late_is_made_anew(
+    one: tuple[Versions, Copying], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    versions, current = one
-    monkeypatch.setattr(worker, "MOST_STEPS", 2)
-    for name in "abc":
-        commit(versions, quad(name))
-    assert held(current) == (4, *content(versions))
-    assert len(opened) == 1
+    versions, _ = one
+    current = Copying(versions)
+    current.get()
+    monkeypatch.setattr(worker, "MOST_STEPS", 1)
+    for text in "ab":
+        commit(versions, quad(text))
+    assert current.agrees()
+    assert current.agrees()
+    assert current.is_in_memory
+    assert current.made == [1, 3]
+
+
+def test_what_does_not_fit_is_read_on_disk(one: tuple[Versions, Copying], monkeypatch: pytest.MonkeyPatch) -> None:
+    versions, _ = one
+    size = len(gzip.decompress(versions.change_file(1).read_bytes()))
+    monkeypatch.setattr(worker, "_LINE", 0)
+    for most, fits in ((size, True), (size - 1, False)):
+        current = Copying(versions, most)
+        assert current.agrees()
+        assert current.is_in_memory == fits
+
+
+def test_what_has_too_many_facts_to_fit_is_not_even_tried(one: tuple[Versions, Copying]) -> None:
+    current = Copying(one[0], 99)
+    assert current.agrees()
+    assert current._copy is None
 
 
 def _damage(file: Path, damage: str) -> None:
@@ -107,52 +165,43 @@ def _damage(file: Path, damage: str) -> None:
     elif damage == "cut":
         file.write_bytes(file.read_bytes()[:-9])
     else:
-        file.write_bytes(gzip.compress(b"D " + gzip.decompress(file.read_bytes())))
+        sign = {"strange": b"X ", "mixed": b"A <urn:a> <urn:b> <urn:c> <urn:d> .\nD "}[damage]
+        file.write_bytes(gzip.compress(gzip.decompress(file.read_bytes()).replace(b"A ", sign)))
 
 
 DAMAGES = ["gone", "cut", "strange"]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_change_set_leaves_no_copy_that_is_half_changed(
-    damage: str, opened: list[int], one: tuple[Versions, _Current]
-) -> None:
+def test_a_damaged_change_set_leaves_no_copy_that_is_half_changed(damage: str, one: tuple[Versions, Copying]) -> None:
     versions, current = one
     for name in "ab":
         commit(versions, quad(name))
     _damage(versions.change_file(3), damage)
-    assert held(current) == (3, *content(versions))
-    assert len(opened) == 1
+    assert current.agrees()
+    assert not current.is_in_memory
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_where_the_first_change_set_is_damaged_the_version_is_copied_from_disk(
-    damage: str, opened: list[int], one: tuple[Versions, _Current]
-) -> None:
+@pytest.mark.parametrize("damage", [*DAMAGES, "mixed"])
+def test_where_a_change_set_is_damaged_the_version_is_read_on_disk(damage: str, one: tuple[Versions, Copying]) -> None:
     versions, _ = one
     _damage(versions.change_file(1), damage)
-    assert held(_Current(versions)) == (1, *content(versions))
-    assert len(opened) == 1
+    current = Copying(versions)
+    assert current.agrees()
+    assert not current.is_in_memory
 
 
-@pytest.mark.parametrize(("name", "most"), [("MOST_STEPS", 1), ("MOST_BYTES", 10)])
-def test_what_is_far_from_the_first_version_is_copied_from_disk(
-    name: str, most: int, opened: list[int], one: tuple[Versions, _Current], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_set_is_read_piece_by_piece(one: tuple[Versions, Copying], monkeypatch: pytest.MonkeyPatch) -> None:
     versions, _ = one
-    for text in "ab":
-        commit(versions, quad(text))
-    monkeypatch.setattr(worker, name, most)
-    assert held(_Current(versions)) == (3, *content(versions))
-    assert len(opened) == 1
-
-
-def test_a_large_version_is_read_on_disk(
-    opened: list[int], one: tuple[Versions, _Current], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    versions, _ = one
-    commit(versions, quad("second"))
-    monkeypatch.setattr(worker, "IN_MEMORY", versions.record(2).quads - 1)
-    monkeypatch.setattr(worker, "first_version", None)  # nor is it begun with the first
-    assert held(_Current(versions)) == (2, *content(versions))
-    assert not opened
+    with versions.writing() as draft:
+        draft.add({quad(str(number)) for number in range(20)})
+        draft.publish("many")
+    with versions.writing() as draft:
+        draft.remove({quad(str(number)) for number in range(0, 20, 2)})
+        draft.add({quad(str(number)) for number in range(20, 30)})
+        draft.publish("some")
+    for size in (1, 100, 1000):
+        monkeypatch.setattr(past, "_PIECE", size)
+        current = Copying(versions)
+        assert current.agrees()
+        assert current.is_in_memory
