@@ -27,6 +27,7 @@ from kg.changes import HISTORY
 from kg.errors import Oversize, ParleyError, StoreFailure
 from kg.evaluation import STACK_BYTES, Question, in_deep_thread, write, write_graph
 from kg.limits import UNLIMITED, Limits
+from kg.memory import free_memory
 from kg.past import in_memory, replay
 from kg.settings import limit_memory
 from kg.store import REPAIR, Versions, is_damage
@@ -39,10 +40,12 @@ if TYPE_CHECKING:
 CHUNK = 64 * 1024
 #: Bytes of a body that was held back which go into one message.
 _PIECE = 1 << 20
-#: Of the memory of a worker the part that is for a copy of the version, from which reads are several times faster than
-#: from disk; bytes of memory that a byte of the text of the change sets takes there while it is copied, measured; and
-#: bytes of text that a fact takes at least, as a rule.
-_PART, _BYTES, _LINE = 0.5, 5, 100
+#: Of the memory of a worker, and of what the system has left, the parts that a copy of the version may take, from which
+#: reads are several times faster than from disk.
+_PART, _PART_OF_FREE = 1 / 2, 1 / 3
+#: Bytes of memory that a byte of the text of change sets takes while it is copied, measured; and bytes of text that a
+#: fact has at least, as a rule.
+_BYTES, _LINE = 5, 100
 #: Commits, and bytes of their change sets, up to which such a copy is changed; beyond them it is made anew.
 MOST_STEPS, MOST_BYTES = 20, 100_000
 
@@ -95,8 +98,8 @@ class _Current:
     is made anew, and the version read on disk meanwhile.
     """
 
-    def __init__(self, versions: Versions, most: int) -> None:
-        self._versions, self._most, self._stack = versions, most, ExitStack()
+    def __init__(self, versions: Versions, memory: float) -> None:
+        self._versions, self._memory, self._stack = versions, memory, ExitStack()
         self._number, self._store, self._copied = -1, ox.Store(), False
         self._copy: _Copy | None = None
 
@@ -113,13 +116,11 @@ class _Current:
         self._copied = False
         self._number, self._store = self._stack.enter_context(self._versions.reading())
         # One that could not be made is not tried again: the change sets do not become fewer, nor whole.
-        if self._copy is None and self._is_likely_to_fit():
+        most = int(min(self._memory * _PART, free_memory() * _PART_OF_FREE) / _BYTES)
+        if self._copy is None and self._number > 0 and self._versions.record(self._number).quads * _LINE <= most:
             history = list(self._store.quads_for_pattern(None, None, None, HISTORY))
-            self._copy = _Copy(self._versions, self._number, history, self._most)
+            self._copy = _Copy(self._versions, self._number, history, most)
             self._copy.start()
-
-    def _is_likely_to_fit(self) -> bool:
-        return self._number > 0 and self._versions.record(self._number).quads * _LINE <= self._most
 
     def _take(self, number: int, store: ox.Store) -> None:
         self._stack.close()
@@ -166,7 +167,7 @@ class Worker:
 
     def __init__(self, sock: socket.socket, home: Path, megabytes: int) -> None:
         self._sock, self._versions = sock, Versions(home)
-        self._current = _Current(self._versions, int(((megabytes << 20) - STACK_BYTES) * _PART / _BYTES))
+        self._current = _Current(self._versions, (megabytes << 20) - STACK_BYTES)
         self._jobs: dict[str, Callable[[dict[str, Any], list[bytes]], None]] = {
             "open": self._open,
             "query": self._query,

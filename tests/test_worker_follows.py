@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import tempfile
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -19,14 +20,14 @@ from tests.sources import CONCESSION, put
 from tests.test_past import Steps, content, histories
 from tests.test_store import commit, quad
 
-PLENTY = 1 << 30
+PLENTY = 1 << 34
 
 
 class Copying(_Current):
     """One that waits for its copies, and tells of which versions they were."""
 
-    def __init__(self, versions: Versions, most: int = PLENTY) -> None:
-        super().__init__(versions, most)
+    def __init__(self, versions: Versions, memory: float = PLENTY) -> None:
+        super().__init__(versions, memory)
         self.versions, self.made = versions, list[int]()
 
     def held(self) -> tuple[int, set[ox.Quad], set[object]]:
@@ -143,18 +144,23 @@ def test_a_copy_that_is_far_too_late_is_made_anew(
     assert current.made == [1, 3]
 
 
-def test_what_does_not_fit_is_read_on_disk(one: tuple[Versions, Copying], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("of", ["worker", "system"])
+def test_what_does_not_fit_is_read_on_disk(
+    of: str, one: tuple[Versions, Copying], monkeypatch: pytest.MonkeyPatch
+) -> None:
     versions, _ = one
     size = len(gzip.decompress(versions.change_file(1).read_bytes()))
     monkeypatch.setattr(worker, "_LINE", 0)
     for most, fits in ((size, True), (size - 1, False)):
-        current = Copying(versions, most)
+        own, free = (most * 10, inf) if of == "worker" else (inf, most * 15)
+        monkeypatch.setattr(worker, "free_memory", lambda free=free: free)
+        current = Copying(versions, own)
         assert current.agrees()
         assert current.is_in_memory == fits
 
 
 def test_what_has_too_many_facts_to_fit_is_not_even_tried(one: tuple[Versions, Copying]) -> None:
-    current = Copying(one[0], 99)
+    current = Copying(one[0], 999)
     assert current.agrees()
     assert current._copy is None
 
