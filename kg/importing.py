@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -81,7 +81,7 @@ class TableDocument(Document):
 
     facts: tuple[tuple[int, ox.Quad], ...] = field(default=(), repr=False)
 
-    def numbered(self) -> Iterator[tuple[int, ox.Quad]]:
+    def numbered(self, subjects: Set[bytes] | None = None) -> Iterator[tuple[int, ox.Quad]]:
         return iter(self.facts)
 
 

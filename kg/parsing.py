@@ -21,7 +21,7 @@ import pyoxigraph as ox
 from kg import formats
 from kg.errors import BadData, BadRequest, UnsupportedMedia
 from kg.formats import Format
-from kg.quads import LONG_TERM, is_long
+from kg.quads import LONG_TERM, MAX_TERM, is_long
 from kg.terms import PREFIXES, SKOLEM, SOURCE
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ _BLOCK = 1 << 20
 _QUOTED = 300
 #: Levels of nested XML elements.
 _DEEPEST = 500
+#: The formats with a statement on each line.
+_BY_LINE = frozenset(("ntriples", "nquads"))
 #: The endings of RDF files, in words.
 _ENDINGS = ", ".join("." + e for f in (*formats.GRAPHS, *formats.DATASETS) for e in f.endings) + "; .gz may follow"
 
@@ -111,25 +113,27 @@ class Document:
             return {}
         subjects, starts = {triple[0] for triple in wanted}, {triple[:2] for triple in wanted}
         found: dict[Triple, int] = {}
-        for line, quad in self.numbered():
+        for line, quad in self.numbered(frozenset(subject.encode() for subject in subjects)):
             subject = str(quad.subject)
             if subject in subjects and (subject, str(quad.predicate)) in starts:
                 found[subject, str(quad.predicate), str(as_stored(quad.object))] = line
         return {triple: line for triple, line in found.items() if triple in wanted}
 
-    def numbered(self) -> Iterator[tuple[int, ox.Quad]]:
-        """The quads with the lines that they end on (from 1)."""
+    def numbered(self, subjects: Set[bytes] | None = None) -> Iterator[tuple[int, ox.Quad]]:
+        """The quads with the lines that they end on (from 1); where that can be told from a line alone, only those with
+        one of the subjects, if any are given."""
         if self.format.name == "rdfxml":
             self._screen_xml()
+        by_line = self.format.name in _BY_LINE
         graph = ox.NamedNode(self.graph) if self.graph else ox.DefaultGraph()
         nodes = Skolem(self.graph + self.salt)
         try:
             with self._open() as file:
-                reader = _LineReader(file)
+                reader = _LineReader(file, subjects if by_line else None)
                 parser = ox.parse(cast("IO[bytes]", reader), _parser_format(self.format), base_iri=self.graph or None)
                 for quad in parser:
                     made = nodes.quad(quad, graph)
-                    if is_long(made):
+                    if (reader.size > MAX_TERM or not by_line) and is_long(made):
                         raise BadData(*LONG_TERM, file=self.name, line=reader.line)
                     yield reader.line, made
         except SyntaxError as error:
@@ -250,16 +254,39 @@ def source_iri(slug: str) -> str:
 
 class _LineReader:
     """A binary reader that hands out one line at a time, so that the parser's progress is known by line; of a long one
-    as much as the parser asks for."""
+    as much as the parser asks for. With subjects, those of the lines that a parser can do without are left out."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._unpacked, self._ended = file, 0, True
+    def __init__(self, file: IO[bytes], subjects: Set[bytes] | None = None) -> None:
+        self._file, self._subjects, self._unpacked = file, subjects, 0
+        #: Whether the last piece ended a line, and whether it was all of one.
+        self._ended, self._whole = True, False
         self.line = 0
+        #: Bytes of the line so far.
+        self.size = 0
 
     def read(self, size: int) -> bytes:
+        piece = self._next(size)
+        while self._subjects is not None and self._is_idle(piece):
+            piece = self._next(size)
+        return piece
+
+    def _is_idle(self, line: bytes) -> bool:
+        """Whether a line has another subject, and neither a blank node, which is counted, nor an escape in a name."""
+        return (
+            self._whole
+            and line.startswith(b"<")
+            and line[: line.find(b">") + 1] not in cast("Set[bytes]", self._subjects)
+            and b"_:" not in line
+            and b"\\u" not in line
+            and b"\\U" not in line
+        )
+
+    def _next(self, size: int) -> bytes:
         piece = self._file.readline(size)
         self.line += self._ended
-        self._ended = piece.endswith(b"\n")
+        self.size = len(piece) if self._ended else self.size + len(piece)
+        began, self._ended = self._ended, piece.endswith(b"\n")
+        self._whole = began and self._ended
         self._unpacked += len(piece)
         if self._unpacked > MAX_UNPACKED and isinstance(self._file, gzip.GzipFile):
             raise ValueError(f"It unpacks to more than {MAX_UNPACKED >> 30} GB; split it, or unpack it first")

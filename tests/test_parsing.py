@@ -14,6 +14,7 @@ from kg import formats
 from kg.admission import Admission, vocabulary
 from kg.errors import BadData, BadRequest, UnsupportedMedia
 from kg.parsing import Document, as_stored, prefixed_turtle, source_iri
+from kg.quads import MAX_TERM
 from kg.terms import PREFIXES, SKOLEM, SOURCE, TRADE
 from tests.sources import CONTENT, turtle
 
@@ -165,6 +166,42 @@ def test_line_of_a_triple_is_the_one_on_which_it_ends(form: str) -> None:
     assert found["<urn:a>", "<urn:q>", "2"] == 4
     assert found["<urn:a>", "<urn:q>", "3"] == 5
     assert {line for (s, _, _), line in found.items() if s != "<urn:a>"} == {7}
+
+
+SUBJECTS = ["<urn:a>", "<urn:b>", "_:b1", "_:b2", "<urn:\\u00E9>", "<urn:é>", f"<urn:{'long' * 3000}>"]
+OBJECTS = ["<urn:o>", "_:b1", "_:b3", '"1"', '"a _: b"', '"\\u0041"', f'"{"long " * 3000}"', '"<urn:a>"']
+
+
+@given(
+    statements=st.lists(st.tuples(st.sampled_from(SUBJECTS), st.sampled_from(OBJECTS)), max_size=12),
+    before=st.sampled_from(["", " ", "\n", "# <urn:a>\n"]),
+    between=st.sampled_from([" ", "\t"]),
+    data=st.data(),
+)
+def test_lines_of_some_triples_are_those_that_reading_all_gives(
+    statements: list[tuple[str, str]], before: str, between: str, data: st.DataObject
+) -> None:
+    text = "".join(f"{before}{s}{between}<urn:p>{between}{o}{between}.\n" for s, o in statements)
+    file = document(text, "ntriples")
+    places = {(str(q.subject), str(q.predicate), str(q.object)): line for line, q in file.numbered()}
+    wanted = data.draw(st.sets(st.sampled_from(sorted(places)))) if places else set()
+    assert file.lines(wanted) == {triple: places[triple] for triple in wanted}
+
+
+@pytest.mark.parametrize("ending", ["\n", ""])
+@pytest.mark.parametrize("form", ["turtle", "ntriples", "nquads"])
+@pytest.mark.parametrize(
+    "statement",
+    ['<urn:s> <urn:p> "{}" .', "<urn:{}> <urn:p> 'o' .", "<urn:s> <urn:{}> 'o' .", "<urn:s> <urn:p> <urn:{}> ."],
+    ids=["literal", "subject", "predicate", "object"],
+)
+def test_a_term_that_is_too_long_is_refused_with_its_line(statement: str, form: str, ending: str) -> None:
+    first, last = "<urn:s> <urn:p> <urn:o> .\n", statement.replace("'o'", '"o"')
+    unit = len("urn:") if "urn:{}" in last else 0
+    assert len(list(document(first + last.format("x" * (MAX_TERM - unit)) + ending, form).quads())) == 2
+    with pytest.raises(BadData, match="A term has more than 1,000,000 characters") as refusal:
+        list(document(first + last.format("x" * (MAX_TERM - unit + 1)) + ending, form).quads())
+    assert refusal.value.line == 2
 
 
 @pytest.mark.parametrize("form", ["rdfxml", "jsonld"])
