@@ -56,8 +56,8 @@ class _Process:
     def __init__(self, home: Path, megabytes: int, tally: Tally, *, reads: bool) -> None:
         self._home, self._megabytes, self._tally, self._reads = home, megabytes, tally, reads
 
-    def spawn(self) -> None:
-        """Start a process.
+    def spawn(self, *, hurry: bool = False) -> None:
+        """Start a process. In a hurry it can be asked at once, though it does not answer as fast as it will.
 
         Raises:
             OSError: the system has none left, or no file for the socket to it.
@@ -70,12 +70,12 @@ class _Process:
         self._tally.pids.add(self.process.pid)
         if self._reads:
             with suppress(OSError):  # it is dead already
-                send(self._ours, json.dumps({"job": "open"}).encode())
+                send(self._ours, json.dumps({"job": "open", "hurry": hurry}).encode())
 
-    def spawn_early(self) -> None:
+    def spawn_early(self, *, hurry: bool = False) -> None:
         """Start a process while nobody waits for it. If there can be none, `ready` tries again, and says so."""
         with suppress(OSError):
-            self.spawn()
+            self.spawn(hurry=hurry)
 
     async def ready(self) -> None:
         """Have a process that has opened the store, if it is to. What is wrong with it is told to its next request.
@@ -153,7 +153,7 @@ class Pool:
 
     def spawn(self) -> None:
         """Start the first reader, which opens the store by itself while the server is still being put together."""
-        self._fresh().spawn_early()
+        self._fresh().spawn_early(hurry=True)
 
     async def start(self) -> None:
         if not self._all:

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -46,6 +47,8 @@ _PART, _PART_OF_FREE = 1 / 2, 1 / 3
 #: Bytes of memory that a byte of the text of change sets takes while it is copied, measured; and bytes of text that a
 #: fact has at least, as a rule.
 _BYTES, _LINE = 5, 100
+#: Facts up to which a copy is waited for: it takes about a second, and heavy queries win more by it.
+SMALL = 200_000
 #: Commits, and bytes of their change sets, up to which such a copy is changed; beyond them it is made anew.
 MOST_STEPS, MOST_BYTES = 20, 100_000
 
@@ -94,8 +97,8 @@ class _Body:
 class _Current:
     """The current version, kept open from one request to the next.
 
-    It is read on disk until a copy in memory is made, if it fits there. Small commits change the copy; after others it
-    is made anew, and the version read on disk meanwhile.
+    A version that fits is copied into memory, a small one before it is read, a larger one while it is read on disk.
+    Small commits change the copy; after others it is made anew.
     """
 
     def __init__(self, versions: Versions, memory: float) -> None:
@@ -103,28 +106,34 @@ class _Current:
         self._number, self._store, self._copied = -1, ox.Store(), False
         self._copy: _Copy | None = None
 
-    def get(self) -> tuple[int, ox.Store]:
+    def get(self, *, hurry: bool = False) -> tuple[int, ox.Store]:
+        """Its number and what holds it. In a hurry no copy is waited for."""
         current = self._versions.current()
-        if self._copy is not None and self._copy.store is not None and not self._copy.is_alive():
-            self._take(self._copy.number, self._copy.store)
+        self._take_copy()
         if current != self._number and not self._follow(current):
-            self._open()
+            self._open(hurry=hurry)
         return self._number, self._store
 
-    def _open(self) -> None:
+    def _open(self, *, hurry: bool) -> None:
         self._stack.close()
         self._copied = False
         self._number, self._store = self._stack.enter_context(self._versions.reading())
         # One that could not be made is not tried again: the change sets do not become fewer, nor whole.
         most = int(min(self._memory * _PART, free_memory() * _PART_OF_FREE) / _BYTES)
-        if self._copy is None and self._number > 0 and self._versions.record(self._number).quads * _LINE <= most:
+        quads = self._versions.record(self._number).quads if self._number > 0 else inf
+        if self._copy is None and quads * _LINE <= most:
             history = list(self._store.quads_for_pattern(None, None, None, HISTORY))
             self._copy = _Copy(self._versions, self._number, history, most)
             self._copy.start()
+            if quads <= SMALL and not hurry:
+                self._copy.join()
+                self._take_copy()
 
-    def _take(self, number: int, store: ox.Store) -> None:
-        self._stack.close()
-        self._number, self._store, self._copied, self._copy = number, store, True, None
+    def _take_copy(self) -> None:
+        """Go over to the copy, if there is one by now."""
+        if self._copy is not None and self._copy.store is not None and not self._copy.is_alive():
+            self._stack.close()
+            self._number, self._store, self._copied, self._copy = self._copy.number, self._copy.store, True, None
 
     def _follow(self, version: int) -> bool:
         """Change the copy as a few commits changed the graph; whether that could be done.
@@ -206,7 +215,7 @@ class Worker:
     def _open(self, request: dict[str, Any], _: list[bytes]) -> None:
         """Open the store before there is a query. If that cannot be done, the first one is told."""
         with suppress(Exception):
-            self._current.get()
+            self._current.get(hurry=request["hurry"])
         send(self._sock, b"{}", b"")
 
     def _query(self, request: dict[str, Any], _: list[bytes]) -> None:

@@ -17,7 +17,7 @@ UNPACK = {
     "br": brotli.decompress,
     "gzip": gzip.decompress,
 }
-LARGE = "/sparql?query=SELECT+*+{+?s+?p+?o+}&format="
+LARGE = "/sparql?query=SELECT+*+{+?s+?p+?o+}+ORDER+BY+?s+?p+?o&format="
 PATHS = [
     *(LARGE + form for form in ("json", "xml", "csv", "tsv")),
     "/graphs?default",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import signal
 import socket
@@ -19,7 +20,7 @@ import pytest
 from kg import pool
 from kg.errors import NotReady, Stopped
 from kg.pool import Pool
-from kg.wire import start_worker
+from kg.wire import send, start_worker
 
 ASK = {
     "job": "query",
@@ -206,6 +207,25 @@ class TestStart:
                 assert len(processes) == 1
                 processes[0].send_signal(signal.SIGCONT)
                 await until(lambda: readers.tally.started == 3)
+
+        asyncio.run(run())
+
+    def test_the_first_does_not_wait_for_its_copy_and_all_others_do(
+        self, shipped_home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sent: list[bool] = []
+
+        def noted(sock: socket.socket, message: bytes) -> None:
+            sent.append(json.loads(message)["hurry"])
+            send(sock, message)
+
+        async def run() -> None:
+            monkeypatch.setattr(pool, "send", noted)
+            async with started(shipped_home, workers=2) as readers:
+                await until(lambda: readers.tally.started == 2)
+                with pytest.raises(Stopped):
+                    await readers.read(ENDLESS, 0.2)
+            assert sent == [True, False, False]
 
         asyncio.run(run())
 

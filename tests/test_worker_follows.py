@@ -38,9 +38,11 @@ class Copying(_Current):
         number, store = self.get()
         return number, set(store), set(store.named_graphs())
 
-    def _take(self, number: int, store: ox.Store) -> None:
-        super()._take(number, store)
-        self.made.append(number)
+    def _take_copy(self) -> None:
+        copy = self._copy
+        super()._take_copy()
+        if copy is not None and self._copy is None:
+            self.made.append(copy.number)
 
     def agrees(self) -> bool:
         return self.held() == (self.versions.current(), *content(self.versions))
@@ -85,9 +87,18 @@ def test_the_copy_of_the_shipped_graph_follows_a_load(home: Path) -> None:
     assert current.made == [1]
 
 
-def test_the_version_is_read_on_disk_until_the_copy_is_there(home: Path) -> None:
+def test_a_small_version_is_not_read_before_the_copy_is_there(home: Path) -> None:
     current = Copying(Versions(home))
-    number, store = current.get()
+    current.get()
+    assert current.is_in_memory
+
+
+@pytest.mark.parametrize("why", ["hurry", "large"])
+def test_else_it_is_read_on_disk_until_the_copy_is_there(why: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if why == "large":
+        monkeypatch.setattr(worker, "SMALL", 0)
+    current = Copying(Versions(home))
+    number, store = current.get(hurry=why == "hurry")
     assert (number, current.is_in_memory) == (1, False)
     assert set(store) == content(current.versions)[0]
     assert current.agrees()
@@ -121,7 +132,7 @@ def test_after_much_has_changed_there_is_a_new_copy(
 def test_a_copy_that_is_late_follows_the_commits_that_came_meanwhile(one: tuple[Versions, Copying]) -> None:
     versions, _ = one
     current = Copying(versions)
-    current.get()
+    current.get(hurry=True)
     for text in "ab":
         commit(versions, quad(text))
         assert current.agrees()
@@ -134,7 +145,7 @@ def test_a_copy_that_is_far_too_late_is_made_anew(
 ) -> None:
     versions, _ = one
     current = Copying(versions)
-    current.get()
+    current.get(hurry=True)
     monkeypatch.setattr(worker, "MOST_STEPS", 1)
     for text in "ab":
         commit(versions, quad(text))
