@@ -48,7 +48,7 @@ class Figures:
     answers: int
     #: Answers other than 200, and those that had not come at the end.
     failures: int
-    #: To the last answer.
+    #: To the last answer, or to the end of the job where some had not come.
     seconds: float
     p50: float
     p99: float
@@ -143,6 +143,7 @@ async def run(job: Job) -> Figures:
     tasks = [asyncio.ensure_future(ask()) for _ in range(job.connections)]
     _, late = await asyncio.wait(tasks, timeout=job.most)
     for task in late:
+        last = time.perf_counter()
         task.cancel()
     for error in (task.exception() for task in tasks if task not in late):
         if error is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 from hypothesis import given
@@ -56,3 +57,10 @@ def test_a_server_is_asked_each_query_equally_often(server: Server) -> None:
     assert figures.answers >= 2
     assert abs(figures.answers - 2 * figures.failures) <= 2 * 3  # of each connection one may be under way
     assert 0 < figures.p50 <= figures.p99
+
+
+def test_a_server_that_does_not_answer_has_failed_for_as_long_as_it_was_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        figures = asyncio.run(run(Job(silent.getsockname()[1], "/", ["ASK {}"], True, 0.1, 0.5, 3)))
+    assert (figures.answers, figures.failures, figures.p50, figures.p99) == (0, 3, -1, -1)
+    assert figures.seconds >= 0.5
