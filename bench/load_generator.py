@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import count, cycle
 from urllib.parse import urlencode
@@ -124,27 +125,28 @@ async def run(job: Job) -> Figures:
     async def ask() -> None:
         nonlocal asked, failures, last
         reader, writer = await asyncio.open_connection("127.0.0.1", job.port)
-        while not (asked and asked % len(job.queries) == 0 and time.perf_counter() - begin >= job.seconds):
-            asked += 1
-            writer.write(next(waiting))
-            sent, answer, complete = time.perf_counter(), Answer(), False
-            while not complete:
-                data = await reader.read(1 << 18)
-                if not data:
-                    raise ConnectionError("The server closed the connection in the middle.")
-                complete = answer.feed(data)
-            last = time.perf_counter()
-            if answer.status == 200:
-                latencies.append(last - sent)
-            else:
-                failures += 1
-        writer.close()
+        with closing(writer):
+            while not (asked and asked % len(job.queries) == 0 and time.perf_counter() - begin >= job.seconds):
+                asked += 1
+                writer.write(next(waiting))
+                sent, answer, complete = time.perf_counter(), Answer(), False
+                while not complete:
+                    data = await reader.read(1 << 18)
+                    if not data:
+                        raise ConnectionError("The server closed the connection in the middle.")
+                    complete = answer.feed(data)
+                last = time.perf_counter()
+                if answer.status == 200:
+                    latencies.append(last - sent)
+                else:
+                    failures += 1
 
     tasks = [asyncio.ensure_future(ask()) for _ in range(job.connections)]
     _, late = await asyncio.wait(tasks, timeout=job.most)
     for task in late:
         last = time.perf_counter()
         task.cancel()
+    await asyncio.wait(tasks)  # until those have hung up
     for error in (task.exception() for task in tasks if task not in late):
         if error is not None:
             raise error
