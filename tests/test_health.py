@@ -176,17 +176,20 @@ class TestStop:
 def _busy(server: Server, kind: str = "read") -> list[int]:
     """The workers of a server, once one of them is at work."""
     with server.client() as client:
-        while f'parley_workers_busy{{kind="{kind}"}} 1.0' not in client.get("/metrics").text:
+        for _ in range(1000):
+            if f'parley_workers_busy{{kind="{kind}"}} 1.0' in client.get("/metrics").text:
+                return server.workers()
             time.sleep(0.02)
-    return server.workers()
+    raise AssertionError("No worker is at work.")
 
 
 def _wait_for_refusal(server: Server) -> None:
     """Wait until new connections are refused."""
     host, _, port = server.url.removeprefix("http://").rpartition(":")
-    while True:
+    for _ in range(1000):
         try:
             socket.create_connection((host, int(port))).close()
         except ConnectionRefusedError:
             return
         time.sleep(0.02)
+    raise AssertionError("New connections are still taken.")
