@@ -78,7 +78,7 @@ class TestReady:
     def test_a_worker_that_hangs_is_not_ready(self, home: Path) -> None:
         with served(home) as server, server.client() as client:
             assert ready(client, "/health").status_code == 200
-            workers = server.workers()
+            workers = _all_workers(server)
             for pid in workers:
                 os.kill(pid, signal.SIGSTOP)
             try:
@@ -171,6 +171,15 @@ class TestStop:
                 server.process.send_signal(signal.SIGTERM)
                 assert manager.recv(100) == b"STOPPING=1"
                 assert server.process.wait(30) == 0
+
+
+def _all_workers(server: Server) -> list[int]:
+    """Its workers, once those are there that it starts by itself: the second one follows the first."""
+    for _ in range(1000):
+        if len(workers := server.workers()) == 2:
+            return workers
+        time.sleep(0.02)
+    raise AssertionError("There are not two workers.")
 
 
 def _busy(server: Server, kind: str = "read") -> list[int]:
