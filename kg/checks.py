@@ -14,8 +14,9 @@ from kg.content import Content
 from kg.engines import StoreReader
 from kg.errors import BadRequest, ParleyError, Refused
 from kg.loading import ensure_content
+from kg.past import in_memory
 from kg.questions import NamedQuestion, Questions
-from kg.store import Versions, in_memory
+from kg.store import Versions
 from kg.terms import PREFIXES, TRADE
 
 
@@ -50,8 +51,8 @@ def run(content: Content | None = None) -> Iterator[Result]:
             f"{outcome.record.quads:,} facts in {len(content.facts)} sources conform to the shapes; "
             f"{warnings} warnings, {len(outcome.report.contradictions)} contradictions between sources",
         )
-        with versions.reading() as (_, on_disk):
-            store = in_memory(on_disk)
+        with versions.reading() as (number, on_disk):
+            store = in_memory(versions, number, on_disk)
             yield check_questions(content, store)
             yield check_terms_are_used(content, store)
             yield check_labels(store)

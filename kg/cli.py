@@ -213,12 +213,13 @@ for command in (*editing.COMMANDS, *upkeep.COMMANDS):
 def _print_coverage(settings: Settings) -> None:
     from kg.content import Content
     from kg.coverage import coverage
+    from kg.past import in_memory
     from kg.questions import Questions
-    from kg.store import in_memory
 
     questions = Questions(Content.shipped()).all
-    with open_versions(settings).reading() as (_, store):
-        found = coverage(in_memory(store), questions)
+    versions = open_versions(settings)
+    with versions.reading() as (number, store):
+        found = coverage(in_memory(versions, number, store), questions)
     click.echo("\n\n".join(one.text(len(questions)) for one in found))
 
 

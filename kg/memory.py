@@ -20,7 +20,7 @@ def free_memory(root: Path = _ROOT) -> float:
 
 
 def _of_system(root: Path) -> float:
-    with suppress(OSError, KeyError):
+    with suppress(OSError, KeyError, ValueError):
         return _fields(root / "proc/meminfo")["MemAvailable:"] * 1024
     return inf
 

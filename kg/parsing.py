@@ -129,7 +129,7 @@ class Document:
         nodes = Skolem(self.graph + self.salt)
         try:
             with self._open() as file:
-                reader = _LineReader(file, subjects if by_line else None)
+                reader = _LineReader(file) if subjects is None or not by_line else _LinesOf(file, subjects)
                 parser = ox.parse(cast("IO[bytes]", reader), _parser_format(self.format), base_iri=self.graph or None)
                 for quad in parser:
                     made = nodes.quad(quad, graph)
@@ -254,43 +254,50 @@ def source_iri(slug: str) -> str:
 
 class _LineReader:
     """A binary reader that hands out one line at a time, so that the parser's progress is known by line; of a long one
-    as much as the parser asks for. With subjects, those of the lines that a parser can do without are left out."""
+    as much as the parser asks for."""
 
-    def __init__(self, file: IO[bytes], subjects: Set[bytes] | None = None) -> None:
-        self._file, self._subjects, self._unpacked = file, subjects, 0
-        #: Whether the last piece ended a line, and whether it was all of one.
-        self._ended, self._whole = True, False
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._unpacked, self._ended = file, 0, True
         self.line = 0
         #: Bytes of the line so far.
         self.size = 0
 
     def read(self, size: int) -> bytes:
-        piece = self._next(size)
-        while self._subjects is not None and self._is_idle(piece):
-            piece = self._next(size)
-        return piece
-
-    def _is_idle(self, line: bytes) -> bool:
-        """Whether a line has another subject, and neither a blank node, which is counted, nor an escape in a name."""
-        return (
-            self._whole
-            and line.startswith(b"<")
-            and line[: line.find(b">") + 1] not in cast("Set[bytes]", self._subjects)
-            and b"_:" not in line
-            and b"\\u" not in line
-            and b"\\U" not in line
-        )
-
-    def _next(self, size: int) -> bytes:
         piece = self._file.readline(size)
         self.line += self._ended
         self.size = len(piece) if self._ended else self.size + len(piece)
-        began, self._ended = self._ended, piece.endswith(b"\n")
-        self._whole = began and self._ended
+        self._ended = piece.endswith(b"\n")
         self._unpacked += len(piece)
         if self._unpacked > MAX_UNPACKED and isinstance(self._file, gzip.GzipFile):
             raise ValueError(f"It unpacks to more than {MAX_UNPACKED >> 30} GB; split it, or unpack it first")
         return piece
+
+
+class _LinesOf(_LineReader):
+    """One of a format with a statement on each line, that leaves out lines with other subjects than those given."""
+
+    def __init__(self, file: IO[bytes], subjects: Set[bytes]) -> None:
+        super().__init__(file)
+        self._subjects = subjects
+
+    def read(self, size: int) -> bytes:
+        piece = super().read(size)
+        while self._is_idle(piece):
+            piece = super().read(size)
+        return piece
+
+    def _is_idle(self, piece: bytes) -> bool:
+        """Whether it is a whole line with another subject, and with neither a blank node, which is counted, nor an
+        escape in a name."""
+        return (
+            self._ended
+            and len(piece) == self.size
+            and piece.startswith(b"<")
+            and piece[: piece.find(b">") + 1] not in self._subjects
+            and b"_:" not in piece
+            and b"\\u" not in piece
+            and b"\\U" not in piece
+        )
 
 
 class Skolem:

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, cast
 import pyoxigraph as ox
 
 from kg.changes import HISTORY, Change, apply, drop_if_empty, read
-from kg.errors import StoreFailure
+from kg.errors import Oversize, StoreFailure
 from kg.records import Counts, history_of, told_later
-from kg.store import merge
+from kg.terms import HISTORY_GRAPH
 
 if TYPE_CHECKING:
     from kg.quads import Graph
     from kg.store import Versions
 
+#: Copies into the default graph, which is empty, what it merges.
+_MERGE = f"INSERT {{ ?s ?p ?o }} WHERE {{ GRAPH ?g {{ ?s ?p ?o }} FILTER(?g != <{HISTORY_GRAPH}>) }}"
 #: Bytes of a change set that are read at once.
 _PIECE = 16 << 20
 
@@ -61,15 +63,17 @@ def replay(versions: Versions, number: int, store: ox.Store) -> None:
         store.extend(history_of(versions.record(number), *_counts(change)))
 
 
-def in_memory(versions: Versions, version: int, history: Iterable[ox.Quad], most: int) -> ox.Store | None:
-    """A version in memory, whose history graph is given; None if its change sets have more than so many bytes of text.
+def in_memory(versions: Versions, version: int, on_disk: ox.Store, most: float = inf) -> ox.Store:
+    """A copy of a version that needs no disk, for reading several times faster.
 
     It is made of all change sets from the first on, by the engine alone: to read a database of the same size takes
-    twice as long. Other threads run meanwhile.
+    twice as long. Of the database it reads only the history. Other threads run meanwhile.
 
     Raises:
         StoreFailure: a change set is missing or damaged.
+        Oversize: the change sets have more than so many bytes of text.
     """
+    history = list(on_disk.quads_for_pattern(None, None, None, HISTORY))
     store, size = ox.Store(), 0
     for number in range(1, version + 1):
         with versions.change_set(number) as lines:
@@ -77,7 +81,7 @@ def in_memory(versions: Versions, version: int, history: Iterable[ox.Quad], most
                 piece += lines.readline()
                 size += len(piece)
                 if size > most:
-                    return None
+                    raise Oversize(f"Version {version} has more than {most:,} bytes.", "It can be read on disk.")
                 try:
                     _apply_text(store, piece)
                 except SyntaxError as error:
@@ -85,7 +89,7 @@ def in_memory(versions: Versions, version: int, history: Iterable[ox.Quad], most
     for graph in list(store.named_graphs()):  # one is not to be removed while they are listed
         drop_if_empty(store, graph)
     if not versions.bare:
-        merge(store)
+        store.update(_MERGE)
     store.extend(history)
     return store
 

@@ -36,7 +36,6 @@ from kg.draft import Draft
 from kg.durable import locked, replace, scratch, sweep
 from kg.errors import BadRequest, Conflict, NotFound, StoreFailure
 from kg.records import Record
-from kg.terms import HISTORY_GRAPH
 
 FORMAT = 1
 #: Objects made between two searches for cycles while there is a writer.
@@ -47,8 +46,6 @@ FOLDERS = ("versions", "records", "changes", "locks", "staging", "past")
 #: What a creation that was interrupted may leave beside the folders.
 _OF_CREATION = (".create", "current", "current.new", "store.json.new")
 REPAIR = "Run `kg repair`."
-#: Copies into the default graph what it merges.
-_MERGE = f"INSERT {{ ?s ?p ?o }} WHERE {{ GRAPH ?g {{ ?s ?p ?o }} FILTER(?g != <{HISTORY_GRAPH}>) }}"
 _ROOM = "See that the disk has room and that the folder is yours."
 
 
@@ -315,21 +312,6 @@ class Versions:
                 with suppress(OSError), locked(lock, wait=False):
                     shutil.rmtree(self.home / "versions" / str(version), ignore_errors=True)
                     lock.unlink()
-
-
-def in_memory(store: ox.Store) -> ox.Store:
-    """A copy that needs no disk, for reading several times faster. The default graph, half of it, is merged anew: that
-    takes less time than to read it from disk."""
-    copy = ox.Store()
-    graphs = store.named_graphs()
-    copy.bulk_extend(quad for graph in graphs for quad in store.quads_for_pattern(None, None, None, graph))
-    merge(copy)
-    return copy
-
-
-def merge(store: ox.Store) -> None:
-    """Make the default graph of a store, which is empty, what it is to be: all graphs but the history."""
-    store.update(_MERGE)
 
 
 @contextmanager

@@ -24,7 +24,6 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import pyoxigraph as ox
 
 from kg import formats
-from kg.changes import HISTORY
 from kg.errors import Oversize, ParleyError, StoreFailure
 from kg.evaluation import STACK_BYTES, Question, in_deep_thread, write, write_graph
 from kg.limits import UNLIMITED, Limits
@@ -118,12 +117,11 @@ class _Current:
         self._stack.close()
         self._copied = False
         self._number, self._store = self._stack.enter_context(self._versions.reading())
-        # One that could not be made is not tried again: the change sets do not become fewer, nor whole.
         most = int(min(self._memory * _PART, free_memory() * _PART_OF_FREE) / _BYTES)
         quads = self._versions.record(self._number).quads if self._number > 0 else inf
+        # A copy that could not be made is not tried again: the change sets do not become fewer, nor whole.
         if self._copy is None and quads * _LINE <= most:
-            history = list(self._store.quads_for_pattern(None, None, None, HISTORY))
-            self._copy = _Copy(self._versions, self._number, history, most)
+            self._copy = _Copy(self._versions, self._number, self._store, most)
             self._copy.start()
             if quads <= SMALL and not hurry:
                 self._copy.join()
@@ -160,15 +158,15 @@ class _Current:
 class _Copy(threading.Thread):
     """Copies a version into memory. When it has ended, `store` is the copy, or None if it could not be made."""
 
-    def __init__(self, versions: Versions, number: int, history: list[ox.Quad], most: int) -> None:
-        super().__init__(daemon=True)
+    def __init__(self, versions: Versions, number: int, on_disk: ox.Store, most: int) -> None:
+        # As arguments, which a thread forgets at its end: a database that nobody refers to is closed.
+        super().__init__(target=self._make, args=(versions, number, on_disk, most), daemon=True)
         self.number = number
         self.store: ox.Store | None = None
-        self._versions, self._history, self._most = versions, history, most
 
-    def run(self) -> None:
+    def _make(self, versions: Versions, number: int, on_disk: ox.Store, most: int) -> None:
         with suppress(ParleyError, OSError):  # whoever reads the version is told what is wrong, if it matters
-            self.store = in_memory(self._versions, self.number, self._history, self._most)
+            self.store = in_memory(versions, number, on_disk, most)
 
 
 class Worker:

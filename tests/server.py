@@ -113,6 +113,15 @@ def select(client: httpx.Client, query: str, **parameters: str) -> list[dict[str
     return [{name: term["value"] for name, term in row.items()} for row in rows]
 
 
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Wait up to twenty seconds until something holds. Asserts that it does."""
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"It never came to this: {what}.")
+
+
 def version(client: httpx.Client) -> int:
     """The current version; 0 of a store without commits."""
     return max((int(commit["version"]) for commit in client.get("/history").json()), default=0)

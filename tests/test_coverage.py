@@ -9,8 +9,9 @@ import pytest
 
 from kg.coverage import Coverage, coverage
 from kg.errors import NotFound
+from kg.past import in_memory
 from kg.questions import Questions
-from kg.store import Versions, in_memory
+from kg.store import Versions
 from kg.terms import PREFIXES
 from tests.conftest import CONTENT
 
@@ -63,8 +64,10 @@ def test_graph_without_dossiers_is_refused() -> None:
 
 def test_every_folder_of_facts_is_a_dossier_with_gaps(shipped_home: Path) -> None:
     folders = {path.name: len(list(path.glob("*.ttl"))) for path in (CONTENT.root / "facts").iterdir()}
-    with Versions(shipped_home).reading() as (_, store):
-        found = {one.name: one for one in coverage(in_memory(store), [QUESTIONS["concessions-by-tariff"]])}
+    versions = Versions(shipped_home)
+    with versions.reading() as (number, on_disk):
+        store = in_memory(versions, number, on_disk)
+        found = {one.name: one for one in coverage(store, [QUESTIONS["concessions-by-tariff"]])}
     assert found.keys() == folders.keys()
     assert all(found[name].sources >= files for name, files in folders.items())
     assert [name for name, one in found.items() if not one.gaps] == []

@@ -15,7 +15,7 @@ import pytest
 from bench.corpus import ENDLESS
 from kg.durable import locked
 from kg.store import Versions
-from tests.server import AUTHORIZED, Server, kg, select, served
+from tests.server import AUTHORIZED, Server, kg, select, served, wait_until
 from tests.test_http_limits import _is_dead
 
 #: Takes some seconds, however the facts are held, and gives one row.
@@ -175,30 +175,27 @@ class TestStop:
 
 def _all_workers(server: Server) -> list[int]:
     """Its workers, once those are there that it starts by itself: the second one follows the first."""
-    for _ in range(1000):
-        if len(workers := server.workers()) == 2:
-            return workers
-        time.sleep(0.02)
-    raise AssertionError("There are not two workers.")
+    wait_until(lambda: len(server.workers()) == 2, "there are two workers")
+    return server.workers()
 
 
 def _busy(server: Server, kind: str = "read") -> list[int]:
     """The workers of a server, once one of them is at work."""
+    line = f'parley_workers_busy{{kind="{kind}"}} 1.0'
     with server.client() as client:
-        for _ in range(1000):
-            if f'parley_workers_busy{{kind="{kind}"}} 1.0' in client.get("/metrics").text:
-                return server.workers()
-            time.sleep(0.02)
-    raise AssertionError("No worker is at work.")
+        wait_until(lambda: line in client.get("/metrics").text, "a worker is at work")
+    return server.workers()
 
 
 def _wait_for_refusal(server: Server) -> None:
     """Wait until new connections are refused."""
     host, _, port = server.url.removeprefix("http://").rpartition(":")
-    for _ in range(1000):
+
+    def is_refused() -> bool:
         try:
             socket.create_connection((host, int(port))).close()
         except ConnectionRefusedError:
-            return
-        time.sleep(0.02)
-    raise AssertionError("New connections are still taken.")
+            return True
+        return False
+
+    wait_until(is_refused, "new connections are refused")

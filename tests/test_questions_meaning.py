@@ -13,8 +13,9 @@ from bench.truth import rows
 from kg import formats
 from kg.content import Content
 from kg.engines import StoreReader
+from kg.past import in_memory
 from kg.questions import Questions
-from kg.store import Versions, in_memory
+from kg.store import Versions
 from kg.terms import PREFIXES, compact
 
 FACTS = """
@@ -232,9 +233,11 @@ def test_a_measure_with_another_basis_loses_none() -> None:
 
 def test_answers_do_not_depend_on_where_the_facts_are_held(shipped_home: Path) -> None:
     """On disk or in memory, as the command line and a server do, nor on the order in which they came there."""
-    with Versions(shipped_home).reading() as (_, store):
+    versions = Versions(shipped_home)
+    with versions.reading() as (number, store):
         facts = sorted(store, key=str)
-        held = [StoreReader(store), StoreReader(in_memory(store)), *map(_holding, (facts, reversed(facts)))]
+        copy = StoreReader(in_memory(versions, number, store))
+        held = [StoreReader(store), copy, *map(_holding, (facts, reversed(facts)))]
         for question in Questions(Content.shipped()).all:
             bound = question.bind({p.name: p.example for p in question.parameters})
             on_disk, *others = (rows(reader.answer(bound, formats.ROWS[0])) for reader in held)
