@@ -10,8 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,37 +35,39 @@ ASK = {
 ENDLESS = {**ASK, "text": "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"}
 DRY_RUN = {"job": "update", "text": "INSERT DATA {}", "dry_run": True}
 
-Start = Callable[..., tuple["subprocess.Popen[bytes]", socket.socket]]
+Block = Callable[[], AbstractContextManager[None]]
+Started = tuple["subprocess.Popen[bytes]", socket.socket]
 
 
-def no_process(*_: object) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def no_process(*_: object) -> Started:
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
-def instead(program: str) -> Start:
-    """A start of a process that runs this program with its end of the socket as `sock`."""
-
-    def start(*_: object) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            text = f"import socket, time; sock = socket.socket(fileno={theirs.fileno()}); {program}"
-            return subprocess.Popen([sys.executable, "-c", text], pass_fds=[theirs.fileno()]), ours
-
-    return start
+def instead(program: str) -> Started:
+    """A process that runs this program with its end of the socket as `sock`."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        text = f"import socket, time; sock = socket.socket(fileno={theirs.fileno()}); {program}"
+        return subprocess.Popen([sys.executable, "-c", text], pass_fds=[theirs.fileno()]), ours
 
 
-@asynccontextmanager
-async def started(home: Path, workers: int = 1, deadline: float = 30) -> AsyncIterator[Pool]:
-    pool = Pool(home, workers=workers, memory=1600, deadline=deadline)
-    try:
-        await pool.start()
-        yield pool
-    finally:
-        await pool.stop()
+def check(home: Path, scenario: Callable[[Pool], Awaitable[None]], workers: int = 1, deadline: float = 30) -> None:
+    """Play a scenario with a pool that is started before and stopped after it."""
+
+    async def play() -> None:
+        readers = Pool(home, workers=workers, memory=1600, deadline=deadline)
+        try:
+            await readers.start()
+            await scenario(readers)
+        finally:
+            await readers.stop()
+
+    asyncio.run(play())
 
 
-async def body(answer: Awaitable[pool.Answer]) -> bytes:
-    return await (await answer).read()
+async def answers(readers: Pool) -> None:
+    """Assert that a query is answered."""
+    assert b"true" in await (await readers.read(ASK)).read()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -79,55 +81,73 @@ def kill(pid: int) -> None:
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # whose process it is may still take note of it
 
 
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes of the workers, in the order of their starts."""
+    found: list[subprocess.Popen[bytes]] = []
+
+    def noted(*arguments: Any) -> Started:
+        process, sock = start_worker(*arguments)
+        found.append(process)
+        return process, sock
+
+    monkeypatch.setattr(pool, "start_worker", noted)
+    return found
+
+
 class TestNoProcess:
-    def test_a_request_is_told_so_and_the_next_one_tries_again(
-        self, shipped_home: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        async def run() -> None:
+    @pytest.fixture
+    def none_left(self, monkeypatch: pytest.MonkeyPatch) -> Block:
+        """A block in which no process can be started."""
+
+        @contextmanager
+        def block() -> Iterator[None]:
             with monkeypatch.context() as patched:
                 patched.setattr(pool, "start_worker", no_process)
-                async with started(shipped_home, workers=2) as readers:
-                    for request in (readers.read(ASK), readers.write(DRY_RUN)):
-                        with pytest.raises(NotReady, match="No process can be started: Resource temporarily"):
-                            await request
-                    assert not readers.tally.busy.total()
-                    patched.undo()
-                    assert b"true" in await body(readers.read(ASK))
-                    assert await body(readers.write(DRY_RUN))
+                yield
 
-        asyncio.run(run())
+        return block
 
-    def test_one_that_died_is_replaced_when_there_can_be_one_again(
-        self, shipped_home: Path, monkeypatch: pytest.MonkeyPatch
+    def test_each_request_is_told_so_until_there_can_be_one_again(self, shipped_home: Path, none_left: Block) -> None:
+        async def scenario(readers: Pool) -> None:
+            await answers(readers)
+            with none_left():
+                for pid in readers.tally.pids:
+                    kill(pid)
+                for request in (readers.read(ASK), readers.read(ASK), readers.read(ASK), readers.write(DRY_RUN)):
+                    with pytest.raises(NotReady, match="No process can be started: Resource temporarily"):
+                        await request
+            assert not readers.tally.busy.total()
+            await answers(readers)
+            assert await (await readers.write(DRY_RUN)).read()
+
+        check(shipped_home, scenario)
+
+    def test_one_that_is_stopped_is_no_fault_of_its_successor(self, shipped_home: Path, none_left: Block) -> None:
+        async def scenario(readers: Pool) -> None:
+            await answers(readers)
+            with none_left(), pytest.raises(Stopped):
+                await readers.read(ENDLESS, 0.2)
+            await answers(readers)
+            assert not readers.tally.busy.total()
+
+        check(shipped_home, scenario)
+
+    def test_those_that_follow_the_first_are_started_though_it_cannot_be(
+        self, shipped_home: Path, none_left: Block
     ) -> None:
-        async def run() -> None:
-            async with started(shipped_home) as readers:
-                await body(readers.read(ASK))
-                with monkeypatch.context() as patched:
-                    patched.setattr(pool, "start_worker", no_process)
-                    for pid in readers.tally.pids:
-                        kill(pid)
-                    for _ in range(3):
-                        with pytest.raises(NotReady):
-                            await readers.read(ASK)
-                assert b"true" in await body(readers.read(ASK))
+        async def play() -> None:
+            readers = Pool(shipped_home, workers=2, memory=1600, deadline=30)
+            with none_left():
+                readers.spawn()
+            try:
+                await readers.start()
+                await until(lambda: readers.tally.started == 2)
+                await answers(readers)
+            finally:
+                await readers.stop()
 
-        asyncio.run(run())
-
-    def test_one_that_is_stopped_is_no_fault_of_its_successor(
-        self, shipped_home: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        async def run() -> None:
-            async with started(shipped_home) as readers:
-                await body(readers.read(ASK))
-                with monkeypatch.context() as patched:
-                    patched.setattr(pool, "start_worker", no_process)
-                    with pytest.raises(Stopped):
-                        await readers.read(ENDLESS, 0.2)
-                assert b"true" in await body(readers.read(ASK))
-                assert not readers.tally.busy.total()
-
-        asyncio.run(run())
+        asyncio.run(play())
 
 
 class TestOpening:
@@ -139,127 +159,104 @@ class TestOpening:
     def test_a_process_that_does_not_open_the_store_is_replaced(
         self, program: str, shipped_home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        processes: list[subprocess.Popen[bytes]] = []
+        first, sock = instead(program)
+        starts = iter([(first, sock)])
 
-        def start(*arguments: Any) -> tuple[subprocess.Popen[bytes], socket.socket]:
-            started = (start_worker if processes else instead(program))(*arguments)
-            processes.append(started[0])
-            return started
+        async def scenario(readers: Pool) -> None:
+            with pytest.raises(Stopped, match="too large"):
+                await readers.read(ASK)
+            monkeypatch.setattr(pool, "_OPENING", 30)
+            assert first.wait(10) is not None
+            await answers(readers)
+            assert readers.tally.ended == {"memory": 1}
+            assert len(readers.tally.pids) == 1
+            assert first.pid not in readers.tally.pids
 
-        async def run() -> None:
-            monkeypatch.setattr(pool, "start_worker", start)
-            monkeypatch.setattr(pool, "_OPENING", 0.5)
-            async with started(shipped_home) as readers:
-                with pytest.raises(Stopped, match="too large"):
-                    await readers.read(ASK)
-                monkeypatch.undo()
-                assert processes[0].wait(10) is not None
-                assert b"true" in await body(readers.read(ASK))
-                assert readers.tally.ended == {"memory": 1}
-                assert readers.tally.pids == {process.pid for process in processes[1:]}
-
-        asyncio.run(run())
+        monkeypatch.setattr(pool, "_OPENING", 0.5)
+        monkeypatch.setattr(pool, "start_worker", lambda *given: next(starts, None) or start_worker(*given))
+        check(shipped_home, scenario)
 
     def test_it_is_no_part_of_the_deadline(self, shipped_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def late(*arguments: Any) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        def late(*arguments: Any) -> Started:
             process, sock = start_worker(*arguments)
             process.send_signal(signal.SIGSTOP)
             asyncio.get_running_loop().call_later(1, process.send_signal, signal.SIGCONT)
             return process, sock
 
-        async def run() -> None:
-            monkeypatch.setattr(pool, "start_worker", late)
-            async with started(shipped_home, deadline=0.9) as readers:
-                assert b"true" in await body(readers.read(ASK))
-
-        asyncio.run(run())
+        monkeypatch.setattr(pool, "start_worker", late)
+        check(shipped_home, answers, deadline=0.9)
 
     def test_it_goes_on_when_the_client_leaves(self, shipped_home: Path) -> None:
-        async def run() -> None:
-            async with started(shipped_home) as readers:
-                for _ in range(2):
-                    leaving = asyncio.create_task(readers.read(ASK))
-                    await until(lambda: bool(readers.tally.busy["read"]))
-                    leaving.cancel()
-                    with pytest.raises(asyncio.CancelledError):
-                        await leaving
-                assert not readers.tally.busy.total()
-                assert b"true" in await body(readers.read(ASK))
-                assert (readers.tally.started, readers.tally.ended.total()) == (1, 0)
+        async def scenario(readers: Pool) -> None:
+            for _ in range(2):
+                leaving = asyncio.create_task(readers.read(ASK))
+                await until(lambda: bool(readers.tally.busy["read"]))
+                leaving.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await leaving
+            assert not readers.tally.busy.total()
+            await answers(readers)
+            assert (readers.tally.started, readers.tally.ended.total()) == (1, 0)
 
-        asyncio.run(run())
+        check(shipped_home, scenario)
 
 
 class TestStart:
-    def test_the_readers_start_one_after_the_other(self, shipped_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        processes: list[subprocess.Popen[bytes]] = []
+    def test_the_readers_start_one_after_the_other(
+        self, shipped_home: Path, processes: list[subprocess.Popen[bytes]]
+    ) -> None:
+        async def scenario(readers: Pool) -> None:
+            processes[0].send_signal(signal.SIGSTOP)
+            await asyncio.sleep(0.5)
+            assert len(processes) == 1
+            processes[0].send_signal(signal.SIGCONT)
+            await until(lambda: readers.tally.started == 3)
 
-        def start(*arguments: Any) -> tuple[subprocess.Popen[bytes], socket.socket]:
-            started = start_worker(*arguments)
-            processes.append(started[0])
-            return started
-
-        async def run() -> None:
-            monkeypatch.setattr(pool, "start_worker", start)
-            async with started(shipped_home, workers=3) as readers:
-                processes[0].send_signal(signal.SIGSTOP)
-                await asyncio.sleep(0.5)
-                assert len(processes) == 1
-                processes[0].send_signal(signal.SIGCONT)
-                await until(lambda: readers.tally.started == 3)
-
-        asyncio.run(run())
+        check(shipped_home, scenario, workers=3)
 
     def test_the_first_does_not_wait_for_its_copy_and_all_others_do(
         self, shipped_home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        sent: list[bool] = []
+        hurries: list[bool] = []
 
         def noted(sock: socket.socket, message: bytes) -> None:
-            sent.append(json.loads(message)["hurry"])
+            hurries.append(json.loads(message)["hurry"])
             send(sock, message)
 
-        async def run() -> None:
-            monkeypatch.setattr(pool, "send", noted)
-            async with started(shipped_home, workers=2) as readers:
-                await until(lambda: readers.tally.started == 2)
-                with pytest.raises(Stopped):
-                    await readers.read(ENDLESS, 0.2)
-            assert sent == [True, False, False]
+        async def scenario(readers: Pool) -> None:
+            await until(lambda: readers.tally.started == 2)
+            with pytest.raises(Stopped):
+                await readers.read(ENDLESS, 0.2)
 
-        asyncio.run(run())
+        monkeypatch.setattr(pool, "send", noted)
+        check(shipped_home, scenario, workers=2)
+        assert hurries == [True, False, False]
 
     def test_those_that_follow_start_though_the_first_dies(self, shipped_home: Path) -> None:
-        async def run() -> None:
-            async with started(shipped_home, workers=2) as readers:
-                for pid in readers.tally.pids:
-                    kill(pid)
-                await until(lambda: readers.tally.started == 2)
-                assert b"true" in await body(readers.read(ASK))
+        async def scenario(readers: Pool) -> None:
+            for pid in readers.tally.pids:
+                kill(pid)
+            await until(lambda: readers.tally.started == 2)
+            await answers(readers)
 
-        asyncio.run(run())
+        check(shipped_home, scenario, workers=2)
 
-    def test_a_stopped_pool_leaves_no_process(self, shipped_home: Path) -> None:
-        async def run() -> None:
-            async with started(shipped_home, workers=2) as readers:
-                await body(readers.read(ASK))
-                await until(lambda: readers.tally.started == 2)
-                pids = set(readers.tally.pids)
-            assert len(pids) == 2
-            assert not readers.tally.pids
-            for pid in pids:
-                with pytest.raises(ProcessLookupError):
-                    os.kill(pid, 0)
+    def test_a_stopped_pool_leaves_no_process(
+        self, shipped_home: Path, processes: list[subprocess.Popen[bytes]]
+    ) -> None:
+        async def scenario(readers: Pool) -> None:
+            await answers(readers)
+            await until(lambda: readers.tally.started == 2)
 
-        asyncio.run(run())
+        check(shipped_home, scenario, workers=2)
+        assert [process.returncode for process in processes] == [-signal.SIGKILL] * 2
 
 
 def test_one_that_is_killed_at_work_is_replaced_before_anybody_asks(shipped_home: Path) -> None:
-    async def run() -> None:
-        async with started(shipped_home) as readers:
-            await body(readers.read(ASK))
-            with pytest.raises(Stopped, match=r"0\.2 seconds"):
-                await readers.read(ENDLESS, 0.2)
-            assert readers.tally.started == 2
+    async def scenario(readers: Pool) -> None:
+        await answers(readers)
+        with pytest.raises(Stopped, match=r"0\.2 seconds"):
+            await readers.read(ENDLESS, 0.2)
+        assert readers.tally.started == 2
 
-    asyncio.run(run())
+    check(shipped_home, scenario)
