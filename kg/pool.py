@@ -101,7 +101,6 @@ class _Process:
                         pass
             except (TimeoutError, EOFError, OSError):
                 self.process.kill()
-                self._writer.close()
 
     @property
     def alive(self) -> bool:

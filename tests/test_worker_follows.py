@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
+import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
@@ -15,7 +18,8 @@ from hypothesis import strategies as st
 
 from kg import past, worker
 from kg.store import Versions
-from kg.worker import _Current
+from kg.wire import receive, send
+from kg.worker import Worker, _Current
 from tests.sources import CONCESSION, put
 from tests.test_past import Steps, content, histories
 from tests.test_store import commit, quad
@@ -103,6 +107,20 @@ def test_else_it_is_read_on_disk_until_the_copy_is_there(why: str, home: Path, m
     assert set(store) == content(current.versions)[0]
     assert current.agrees()
     assert current.is_in_memory
+
+
+@pytest.mark.parametrize("hurry", [True, False])
+def test_a_worker_that_is_to_hurry_does_not_wait_for_its_copy(hurry: bool, shipped_home: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        served = Worker(theirs, shipped_home, 4096)
+        serving = threading.Thread(target=served.serve)
+        serving.start()
+        send(ours, json.dumps({"job": "open", "hurry": hurry}).encode())
+        assert (receive(ours), receive(ours)) == (b"{}", b"")
+        assert served._current._copied is not hurry
+        ours.shutdown(socket.SHUT_WR)
+        serving.join()
 
 
 @pytest.fixture
