@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from io import BytesIO
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from kg import formats
 from kg.admission import Admission, vocabulary
 from kg.errors import BadData, BadRequest, UnsupportedMedia
-from kg.parsing import Document, as_stored, prefixed_turtle, source_iri
+from kg.parsing import Document, _LinesOf, as_stored, prefixed_turtle, source_iri
 from kg.quads import MAX_TERM
 from kg.terms import PREFIXES, SKOLEM, SOURCE, TRADE
 from tests.sources import CONTENT, turtle
@@ -168,7 +169,16 @@ def test_line_of_a_triple_is_the_one_on_which_it_ends(form: str) -> None:
     assert {line for (s, _, _), line in found.items() if s != "<urn:a>"} == {7}
 
 
-SUBJECTS = ["<urn:a>", "<urn:b>", "_:b1", "_:b2", "<urn:\\u00E9>", "<urn:é>", f"<urn:{'long' * 3000}>"]
+SUBJECTS = [
+    "<urn:a>",
+    "<urn:b>",
+    "_:b1",
+    "_:b2",
+    "<urn:\\u00E9>",
+    "<urn:\\U000000E9>",
+    "<urn:é>",
+    f"<urn:{'long' * 3000}>",
+]
 OBJECTS = ["<urn:o>", "_:b1", "_:b3", '"1"', '"a _: b"', '"\\u0041"', f'"{"long " * 3000}"', '"<urn:a>"']
 
 
@@ -202,6 +212,15 @@ def test_a_term_that_is_too_long_is_refused_with_its_line(statement: str, form: 
     with pytest.raises(BadData, match="A term has more than 1,000,000 characters") as refusal:
         list(document(first + last.format("x" * (MAX_TERM - unit + 1)) + ending, form).quads())
     assert refusal.value.line == 2
+
+
+@pytest.mark.parametrize("size", range(1, 40))
+def test_no_part_of_a_wanted_line_is_left_out_however_it_is_cut(size: int) -> None:
+    wanted, other = b"<urn:a> <urn:p> <urn:o> .\n", b"<urn:b> <urn:p> <urn:o> .\n"
+    reader = _LinesOf(BytesIO(wanted + other + wanted), frozenset((b"<urn:a>",)))
+    text = b"".join(iter(lambda: reader.read(size), b""))
+    assert text.replace(other, b"") == 2 * wanted
+    assert (other in text) == (size < len(other))
 
 
 @pytest.mark.parametrize("form", ["rdfxml", "jsonld"])
