@@ -169,7 +169,7 @@ def test_line_of_a_triple_is_the_one_on_which_it_ends(form: str) -> None:
     assert {line for (s, _, _), line in found.items() if s != "<urn:a>"} == {7}
 
 
-SUBJECTS = [
+SUBJECTS = [*(f"<urn:{name}>" for name in ("a", "b", r"\u00E9", r"\U000000E9", "é", "long" * 3000)), "_:b1", "_:b2"]
     "<urn:a>",
     "<urn:b>",
     "_:b1",
