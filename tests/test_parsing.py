@@ -170,15 +170,6 @@ def test_line_of_a_triple_is_the_one_on_which_it_ends(form: str) -> None:
 
 
 SUBJECTS = [*(f"<urn:{name}>" for name in ("a", "b", r"\u00E9", r"\U000000E9", "é", "long" * 3000)), "_:b1", "_:b2"]
-    "<urn:a>",
-    "<urn:b>",
-    "_:b1",
-    "_:b2",
-    "<urn:\\u00E9>",
-    "<urn:\\U000000E9>",
-    "<urn:é>",
-    f"<urn:{'long' * 3000}>",
-]
 OBJECTS = ["<urn:o>", "_:b1", "_:b3", '"1"', '"a _: b"', '"\\u0041"', f'"{"long " * 3000}"', '"<urn:a>"']
 
 
