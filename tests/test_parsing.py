@@ -205,6 +205,24 @@ def test_a_term_that_is_too_long_is_refused_with_its_line(statement: str, form: 
     assert refusal.value.line == 2
 
 
+def test_lines_of_turtle_that_begin_with_another_name_are_read_too() -> None:
+    wanted = {("<urn:a>", "<urn:q>", "<urn:o>")}
+    assert set(document("<urn:a> <urn:p> 1 ;\n<urn:q> <urn:o> .\n").lines(wanted).values()) == {2}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<urn:s> <urn:p> '''{'x' * 600_000}\n{'x' * 600_000}''' .",
+        f"@prefix x: <urn:{'x' * 600_000}> .\n<urn:s> <urn:p> x:{'x' * 600_000} .",
+    ],
+    ids=["over several lines", "by its prefix"],
+)
+def test_a_term_of_turtle_that_is_longer_than_its_line_is_refused_too(text: str) -> None:
+    with pytest.raises(BadData, match="A term has more than 1,000,000 characters"):
+        list(document(text).quads())
+
+
 @pytest.mark.parametrize("size", range(1, 40))
 def test_no_part_of_a_wanted_line_is_left_out_however_it_is_cut(size: int) -> None:
     wanted, other = b"<urn:a> <urn:p> <urn:o> .\n", b"<urn:b> <urn:p> <urn:o> .\n"
