@@ -223,6 +223,13 @@ def test_a_term_of_turtle_that_is_longer_than_its_line_is_refused_too(text: str)
         list(document(text).quads())
 
 
+def test_blank_nodes_of_other_subjects_count() -> None:
+    file = document("<urn:b> <urn:p> _:x .\n<urn:a> <urn:p> _:y .\n", "ntriples")
+    _, (line, quad) = file.numbered()
+    wanted = (str(quad.subject), str(quad.predicate), str(quad.object))
+    assert file.lines({wanted}) == {wanted: line}
+
+
 @pytest.mark.parametrize("size", range(1, 40))
 def test_no_part_of_a_wanted_line_is_left_out_however_it_is_cut(size: int) -> None:
     wanted, other = b"<urn:a> <urn:p> <urn:o> .\n", b"<urn:b> <urn:p> <urn:o> .\n"
