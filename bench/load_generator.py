@@ -146,7 +146,6 @@ async def run(job: Job) -> Figures:
     for task in late:
         last = time.perf_counter()
         task.cancel()
-    await asyncio.wait(tasks)  # until those have hung up
     for error in (task.exception() for task in tasks if task not in late):
         if error is not None:
             raise error
