@@ -192,6 +192,7 @@ def test_what_has_too_many_facts_to_fit_is_not_even_tried(one: tuple[Versions, C
     current = Copying(one[0], 999)
     assert current.agrees()
     assert current._copy is None
+    assert not current.is_in_memory
 
 
 def _damage(file: Path, damage: str) -> None:
