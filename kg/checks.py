@@ -132,7 +132,7 @@ def check_terms_are_used(content: Content, store: ox.Store) -> Result:
 def check_labels(store: ox.Store) -> Result:
     """Every entity that has a label has exactly one in English."""
     rows = StoreReader(store).rows("""
-        SELECT ?s (COUNT(?l) AS ?n) { ?s rdfs:label ?any OPTIONAL { ?s rdfs:label ?l FILTER(LANG(?l) = "en") } }
+        SELECT ?s { ?s rdfs:label ?any OPTIONAL { ?s rdfs:label ?l FILTER(LANG(?l) = "en") } }
         GROUP BY ?s HAVING(COUNT(DISTINCT ?l) != 1)""")
     names = ", ".join(sorted(row["s"].value for row in rows))
     return Result("labels", not rows, names or "every labelled entity has exactly one English label")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pyoxigraph as ox
 
@@ -80,19 +79,21 @@ def _compact(store: ox.Store, path: Path) -> None:
     copy.flush()
 
 
-def _strewn() -> Iterator[ox.Quad]:
-    """Quads of random terms of every kind that the engine keeps apart, in named graphs and in the default graph."""
+@cache
+def _strewn() -> tuple[ox.Quad, ...]:
+    """Quads of terms of every kind that the engine keeps apart, in named graphs and in the default graph. Of most terms
+    it stores a hash, so that they lie all over."""
+    quads: list[ox.Quad] = []
     for number in range(_STREWN):
-        one, other, kind, graph = (ox.NamedNode(f"urn:uuid:{uuid4()}") for _ in range(4))
-        text = f"longer than what is kept in place: {one.value}"
+        one, other, kind, graph = (ox.NamedNode(f"urn:strewn:{part}:{number}") for part in range(4))
+        text = f"longer than what is kept in place: {number}"
         objects = (
             one, ox.BlankNode(), ox.Literal(number), ox.Literal(text), ox.Literal(text, datatype=kind),
             ox.Triple(one, kind, other),
         )  # fmt: skip
-        subject = other if number % 2 else ox.BlankNode()
-        quad = ox.Quad(subject, kind, objects[number % len(objects)], graph)
-        yield quad
-        yield ox.Quad(quad.subject, quad.predicate, quad.object)
+        triple = (other if number % 2 else ox.BlankNode(), kind, objects[number % len(objects)])
+        quads += ox.Quad(*triple, graph), ox.Quad(*triple)
+    return tuple(quads)
 
 
 def _read_all(store: ox.Store, *, bare: bool) -> Counter[Any]:

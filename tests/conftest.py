@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from kg import formats
 from kg.content import Content
@@ -17,8 +18,10 @@ from kg.loading import ensure_content
 from kg.questions import Questions
 from kg.results import Table
 from kg.store import Versions
+from tests.effort import THOROUGH
 from tests.server import Server, served
 
+settings.register_profile(THOROUGH)
 CONTENT = Content.shipped()
 
 

@@ -22,6 +22,7 @@ from kg.quads import TOP, is_stated
 from kg.reasoning import derive
 from kg.store import Versions
 from kg.terms import ENTAILED_GRAPH, OVERRULED_GRAPH, PREFIXES, SOURCE
+from tests.effort import tries
 from tests.invented import quads
 from tests.sources import CONCESSION, HEAD, document, small_content
 
@@ -88,7 +89,7 @@ def seen(draft: Draft) -> Iterator[set[ox.Quad]]:
         assert len(set(found)) == len(found)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=steps)
 def test_any_steps_publish_the_same_in_bulk(
     tiny: Path,

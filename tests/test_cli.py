@@ -393,6 +393,7 @@ def test_check_passes(tmp_path: Path) -> None:
     lines = done(tmp_path, "check").splitlines()
     assert len(lines) >= 6
     assert all(line.startswith("ok  ") for line in lines), lines
+    assert re.fullmatch(r"ok   entailments: [\d,]{5,} relations and types equal HermiT's answer", lines[-1])
 
 
 def test_commands_are_click_commands_with_a_docstring_of_their_own() -> None:

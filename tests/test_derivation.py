@@ -18,6 +18,7 @@ from kg.reasoning import derive
 from kg.store import Versions
 from kg.terms import DERIVED_GRAPHS, ENTAILED_GRAPH, expand
 from kg.view import overrule
+from tests.effort import tries
 from tests.sources import document
 
 #: What the oracle knows of an axiom: its name in OWL, the class or property it is of, what leads there (^: against it).
@@ -346,7 +347,7 @@ statements = st.tuples(facts, st.sampled_from("ab"))
 turns = st.tuples(st.sets(st.integers(0, 11), max_size=5), st.one_of(st.none(), st.none(), st.integers(0, 4)))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=tries(20))
 @given(
     pool=st.lists(axioms, min_size=1, max_size=5, unique=True),
     said=st.lists(statements, min_size=3, max_size=12, unique=True),

@@ -19,6 +19,7 @@ from kg.errors import NotFound, StoreFailure
 from kg.quads import DERIVED, TOP
 from kg.store import Versions
 from kg.terms import ENTAILED_GRAPH, ID, PREFIXES, RDFS_LABEL, SOURCE
+from tests.effort import tries
 from tests.sources import CONCESSION, put
 from tests.test_cli import done, kg, refused
 from tests.test_past import Steps, content, histories, run
@@ -69,7 +70,7 @@ def patched(quads: set[ox.Quad], rows: list[str]) -> set[ox.Quad]:
 def test_each_form_leads_from_any_version_to_any_other(bare: bool) -> None:
     """What sources assert in one version, and the difference, give what they assert in the other."""
 
-    @settings(max_examples=12, deadline=None)
+    @settings(max_examples=tries(6), deadline=None)
     @given(histories(bare), st.data())
     def check(history: list[Steps], data: st.DataObject) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kg.express import _again, _plain_headers
+from tests.effort import tries
 from tests.server import Server, served
 
 ROWS = "SELECT ?tariff ?label { ?tariff a trade:Tariff ; rdfs:label ?label } ORDER BY ?tariff ?label"
@@ -82,7 +83,7 @@ def test_short_and_whole_way_give_the_same_answer(both: Any, text: str, accept: 
         assert short == whole
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=tries(30))
 @example(fields=[("query", ROWS), ("query", "ASK {}")], raw="", method="GET")
 @example(fields=[("query", "ASK {}"), ("format", "csv"), ("format", "json")], raw="", method="POST")
 @example(fields=[("query", "ASK {}"), ("format", "html")], raw="", method="GET")

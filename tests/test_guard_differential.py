@@ -25,6 +25,7 @@ from kg.federation import routed
 from kg.guard import check_query, check_update
 from kg.questions import Questions
 from tests.conftest import CONTENT
+from tests.effort import tries
 from tests.trap import Trap, trap
 
 #: What stands in generated texts for the endpoint on the list, and for another one.
@@ -276,10 +277,10 @@ def test_calls_of_the_engine_are_seen(ground: Ground) -> None:
     assert ground.reached() == (before[0], before[1] + 3)
 
 
-LONG = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+COSTLY = settings(max_examples=tries(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@LONG
+@COSTLY
 @given(text=st.one_of(queries(CALLS), HIDDEN.map(lambda call: f"{PROLOGUE}SELECT * {{ {call} }}")))
 def test_the_engine_connects_nowhere_for_a_query_that_the_guard_passes(ground: Ground, text: str) -> None:
     text, before = ground.placed(text), ground.reached()
@@ -291,7 +292,7 @@ def test_the_engine_connects_nowhere_for_a_query_that_the_guard_passes(ground: G
     assert ground.reached() == before, text
 
 
-@LONG
+@COSTLY
 @given(text=queries(st.one_of(CALLS, CLEAR_CALLS, CLEAR_CALLS)))
 def test_the_engine_connects_to_the_gateway_alone_for_a_query_that_may_call(ground: Ground, text: str) -> None:
     text, before = ground.placed(text), ground.reached()
@@ -317,7 +318,7 @@ def test_clear_calls_of_an_endpoint_on_the_list_are_passed_and_go_to_the_gateway
     assert bool(question.calls) >= (ground.gate.connections > gate)
 
 
-@LONG
+@COSTLY
 @given(text=queries(st.one_of(CALLS, CLEAR_CALLS)))
 def test_rdflib_reads_no_call_in_a_query_that_the_guard_passes(text: str) -> None:
     text = text.replace("\r", "\n")  # at which alone rdflib does not end a comment, against the grammar
@@ -335,7 +336,7 @@ def test_rdflib_reads_no_call_in_a_query_that_the_guard_passes(text: str) -> Non
     assert [node.term for node in found] == [URIRef(ALLOWED)] * len(calls), text
 
 
-@LONG
+@COSTLY
 @given(text=UPDATES)
 def test_the_engine_connects_nowhere_for_an_update_that_the_guard_passes(ground: Ground, text: str) -> None:
     text, before = ground.placed(text), ground.reached()

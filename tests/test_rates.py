@@ -17,6 +17,7 @@ from kg.errors import BadRequest, NotFound
 from kg.rates import Inquiry, explain, product_codes
 from kg.store import Versions
 from kg.terms import ID
+from tests.effort import tries
 from tests.sources import put
 
 CAR, TRUCK, PART = "8703.23.01", "8704.21.01", "8708.30.50"
@@ -261,7 +262,7 @@ inquiries = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(30), deadline=None)
 @given(inquiry=inquiries)
 def test_what_holds_of_every_rate(reader: StoreReader, inquiry: Inquiry) -> None:
     answer = explain(reader, inquiry)

@@ -21,6 +21,7 @@ from kg.repairing import repair
 from kg.store import FORMAT, Versions
 from kg.tidying import Finding
 from tests.damage import KEPT, MENDED, TOP, Snapshot, cut, drop, edit_record, fill, snapshot, turn_a_bit, wound
+from tests.effort import tries
 from tests.sources import CONCESSION, put, small_content
 from tests.test_past import content
 from tests.test_store import commit, quad
@@ -335,7 +336,7 @@ def test_repair_waits_for_the_writer(full: Made) -> None:
 HOPELESS = ("it cannot be worked out", "nothing can be done")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_after_any_damage_versions_are_what_they_were_or_said_to_be_lost(
     made: Made, tmp_path: Path, data: st.DataObject

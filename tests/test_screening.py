@@ -19,6 +19,7 @@ from kg.screening import Screen
 from kg.shacl import as_rdflib
 from kg.terms import PREFIXES, RDF_TYPE
 from kg.verdicts import Term
+from tests.effort import tries
 from tests.sources import CONTENT
 from tests.test_shapes import BASE, CASES, REFUSED, REPORTS, ROOT, VALID, case_id
 
@@ -333,7 +334,9 @@ def dataset(seed: int) -> str:
 
 
 @settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=tries(100),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(shapes=shapes, data=st.integers(0, 9999).map(dataset))
 def test_node_that_passes_has_no_result_of_pyshacl(tmp_path: Path, shapes: list[str], data: str) -> None:

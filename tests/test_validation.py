@@ -23,6 +23,7 @@ from kg.store import Versions
 from kg.terms import ENTAILED_GRAPH, ID, PREFIXES, RDF_TYPE, SOURCE, TRADE
 from kg.validation import validate
 from kg.view import View
+from tests.effort import tries
 from tests.sources import CONTENT, document, small_content
 
 #: What a result says: focus node, path, constraint component, value, severity.
@@ -189,10 +190,10 @@ def pool(small: Versions) -> tuple[list[ox.Quad], list[ox.Quad]]:
 
 
 # Each example derives and validates a small store twice.
-thorough = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+costly = settings(max_examples=tries(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@thorough
+@costly
 @given(data=st.data())
 def test_random_changes_get_the_results_of_validating_everything(
     small: Versions, before: set[Result], pool: tuple[list[ox.Quad], list[ox.Quad]], data: st.DataObject
@@ -210,7 +211,7 @@ def test_random_changes_get_the_results_of_validating_everything(
     assert everything - before <= changed
 
 
-@thorough
+@costly
 @given(data=st.data())
 def test_random_changes_of_one_source_get_the_results_of_validating_everything(
     small: Versions, before: set[Result], pool: tuple[list[ox.Quad], list[ox.Quad]], data: st.DataObject

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from kg.draft import Draft
 from kg.quads import is_stated
 from kg.terms import SOURCE
+from tests.effort import tries
 from tests.invented import change, facts, shapes
 from tests.whole import Results, check, drafted, rebase, whole
 
@@ -38,7 +39,9 @@ def apply(draft: Draft, gone: list[ox.Quad], new: list[ox.Quad]) -> None:
 
 
 @given(text=shapes, seed=st.integers(0, 2**32), bulk=st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(
+    max_examples=tries(30), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 def test_random_changes_under_random_shapes_are_judged_like_all_facts(
     tmp_path_factory: pytest.TempPathFactory, text: str, seed: int, bulk: bool
 ) -> None:

@@ -15,6 +15,7 @@ from kg.draft import Draft
 from kg.store import Versions
 from kg.terms import OVERRULED_GRAPH, PREFIXES
 from kg.view import overrule
+from tests.effort import tries
 
 OVERRULED = ox.NamedNode(OVERRULED_GRAPH)
 #: A graph that says which properties have one value and how kinds rank, and sources a, b, c with what they say.
@@ -226,7 +227,7 @@ facts = st.one_of(
 changes = st.lists(st.tuples(st.booleans(), facts), min_size=1, max_size=12)
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=tries(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.lists(facts, min_size=5, max_size=20), rounds=st.lists(changes, min_size=1, max_size=3))
 def test_random_changes_give_what_is_worked_out_anew(
     tmp_path_factory: pytest.TempPathFactory, start: list[str], rounds: list[list[tuple[bool, str]]]

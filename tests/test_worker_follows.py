@@ -20,6 +20,7 @@ from kg import past, worker
 from kg.store import Versions
 from kg.wire import receive, send
 from kg.worker import Worker, _Current
+from tests.effort import tries
 from tests.sources import CONCESSION, put
 from tests.test_past import Steps, content, histories
 from tests.test_store import commit, quad
@@ -57,7 +58,7 @@ class Copying(_Current):
 
 
 @pytest.mark.parametrize("bare", [False, True])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=tries(10), deadline=None)
 @given(data=st.data())
 def test_after_any_commits_the_copy_is_what_stands_on_disk(bare: bool, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
