@@ -50,6 +50,18 @@ class Question:
         for name, value in (("form", checked.form), ("volatile", checked.volatile), ("calls", checked.calls)):
             object.__setattr__(self, name, value)
 
+    @classmethod
+    def rebuilt(cls, fields: Mapping[str, Any]) -> Question:
+        """The question that has these fields, as JSON tells them; its text is not checked again."""
+        question = cls.__new__(cls)
+        vars(question).update(fields, calls=tuple(Call(*call) for call in fields["calls"]))
+        return question
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What `rebuilt` makes it of."""
+        return {**vars(self), "gateways": dict(self.gateways)}
+
     @property
     def answers_with(self) -> tuple[Format, ...]:
         """The formats that can hold an answer, the preferred one first."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from kg.errors import BadRequest, NotAcceptable
@@ -121,7 +123,8 @@ def prefers_page(accept: str) -> bool:
     return best in HTML.media and ranges[best] > 0
 
 
-def _ranges(accept: str) -> dict[str, float]:
+@lru_cache(64)
+def _ranges(accept: str) -> Mapping[str, float]:
     """The media ranges with their qualities. Of one that comes several times the best counts."""
     ranges: dict[str, float] = {}
     for part in _QUOTED.sub("", _PROFILED.sub(_marked, accept)).split(","):
@@ -143,7 +146,7 @@ def _weight(text: str) -> float:
     return float(text) if _WEIGHT.fullmatch(text) else 0.0
 
 
-def _quality(choice: Format, ranges: dict[str, float]) -> float:
+def _quality(choice: Format, ranges: Mapping[str, float]) -> float:
     """That of its media types if the header names one, else of the most specific wildcard that covers the first."""
     if named := [ranges[media] for media in choice.media if media in ranges]:
         return max(named)

@@ -164,13 +164,9 @@ class EmbeddedGraph:
                 return Answer({"version": version, **cut}, found)
         request = {
             "job": "query",
-            "text": question.text,
+            "question": question.fields,
             "format": format.name,
-            "default_graphs": question.default_graphs,
-            "named_graphs": question.named_graphs,
-            "base": question.base,
-            "gateways": dict(question.gateways),
-            "limits": asdict(limits),
+            "limits": (limits.rows, limits.bytes),
         }
         answer = await self._pool.read(request, deadline)
         if question.volatile:

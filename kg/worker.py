@@ -217,11 +217,10 @@ class Worker:
         send(self._sock, b"{}", b"")
 
     def _query(self, request: dict[str, Any], _: list[bytes]) -> None:
-        default, named = (tuple(request[kind]) for kind in ("default_graphs", "named_graphs"))
-        question = Question(request["text"], default, named, request["base"], request["gateways"])
+        question = Question.rebuilt(request["question"])
         form = formats.named(request["format"], question.answers_with)
         version, store = self._current.get()
-        limits = Limits(**request["limits"])
+        limits = Limits(*request["limits"])
         body = self._answer(limits, version=version)
         if write(store, question, form, cast("IO[bytes]", body), limits.rows):
             body.head["truncated"] = limits.rows

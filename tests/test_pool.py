@@ -19,20 +19,17 @@ import pytest
 
 from kg import pool
 from kg.errors import NotReady, Stopped
+from kg.evaluation import Question
 from kg.pool import Pool
 from kg.wire import send, start_worker
 
-ASK = {
-    "job": "query",
-    "text": "ASK {}",
-    "format": "json",
-    "default_graphs": [],
-    "named_graphs": [],
-    "base": "",
-    "gateways": {},
-    "limits": {"rows": None, "bytes": None},
-}
-ENDLESS = {**ASK, "text": "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"}
+
+def asked(text: str) -> dict[str, Any]:
+    return {"job": "query", "question": Question(text).fields, "format": "json", "limits": (None, None)}
+
+
+ASK = asked("ASK {}")
+ENDLESS = asked("SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }")
 DRY_RUN = {"job": "update", "text": "INSERT DATA {}", "dry_run": True}
 
 Block = Callable[[], AbstractContextManager[None]]
