@@ -17,6 +17,9 @@ from pathlib import Path
 #: The command of the package under test and of its peer, beside the interpreter that runs the measurement.
 BIN = Path(sys.executable).parent
 
+# Modules are compiled once, as where people install it, and not by each process.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def median_seconds(work: Callable[[], object], runs: int) -> float:
     """The median wall time of several runs, after one that is not counted."""
@@ -63,7 +66,7 @@ def python(peer: str, facts: Path) -> Run:
 def shipped_home() -> Iterator[dict[str, str]]:
     """An environment whose store holds the shipped facts."""
     with tempfile.TemporaryDirectory(prefix="kg-bench-") as folder:
-        environment = {**os.environ, "KG_HOME": folder, "PYTHONDONTWRITEBYTECODE": ""}
+        environment = {**os.environ, "KG_HOME": folder}
         subprocess.run([BIN / "kg", "history"], env=environment, check=True, capture_output=True)
         yield environment
 

@@ -218,8 +218,6 @@ def read_with(settings: Settings, at: str | None, work: Callable[[Reader], T]) -
 
 
 def print_answer(settings: Settings, at: str | None, question: Question, form: str | None) -> None:
-    from kg.results import Table, show
-
     chosen = formats.named(form, question.answers_with) if form else question.answers_with[0]
     body = read_with(settings, at, lambda reader: reader.answer(question, chosen))
     if form or chosen.kind == "graph":
@@ -227,4 +225,6 @@ def print_answer(settings: Settings, at: str | None, question: Question, form: s
         if body and not body.endswith(b"\n"):
             sys.stdout.buffer.write(b"\n")
     else:
+        from kg.results import Table, show
+
         show(Table.from_json(body).for_people(), sys.stdout)

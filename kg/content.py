@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +35,10 @@ class Content:
     @cached_property
     def facts(self) -> dict[str, Path]:
         """Graph IRI to file, one source a file, named by the file's stem."""
-        return {SOURCE + f.stem: f for f in sorted((self.root / "facts").rglob("*.ttl"))}
+        # Each command goes through them, and `rglob` takes three times as long.
+        folders = os.walk(self.root / "facts")
+        files = sorted(f"{folder}/{name}" for folder, _, names in folders for name in names if name.endswith(".ttl"))
+        return {SOURCE + file.stem: file for file in map(Path, files)}
 
     @cached_property
     def shapes(self) -> list[Path]:

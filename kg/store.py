@@ -28,14 +28,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyoxigraph as ox
 
-from kg.draft import Draft
 from kg.durable import locked, replace, scratch, sweep
 from kg.errors import BadRequest, Conflict, NotFound, StoreFailure
 from kg.records import Record
+
+if TYPE_CHECKING:
+    from kg.draft import Draft
 
 FORMAT = 1
 #: Objects made between two searches for cycles while there is a writer.
@@ -281,6 +283,8 @@ class Versions:
             raise _unwritable(self.home, error, f"Version {self.current()} is the current one.") from None
 
     def _drafting(self, lock: IO[bytes]) -> Iterator[Draft]:
+        from kg.draft import Draft  # late: most commands only read
+
         base = self.current()
         path = self.home / "staging" / str(base + 1)
         with self.reading(base) as (_, store):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from kg.results import Table
 from kg.store import Versions
 from tests.effort import THOROUGH
 from tests.server import Server, served
+
+# The tests start processes by the hundred: modules are compiled once, and not by each of them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 settings.register_profile(THOROUGH)
 CONTENT = Content.shipped()
