@@ -246,8 +246,11 @@ def _types(world: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def _relations(world: Any, properties: set[str]) -> Iterator[tuple[str, str, str]]:
+    """owlready2 takes over from HermiT what neither a narrower property nor the inverse says already."""
     for iri in properties:
-        relation = world[iri]
-        for individual in world.individuals():
-            for value in getattr(individual, f"INDIRECT_{relation.python_name}"):
-                yield individual.iri, iri, value.iri
+        for narrower in world[iri].descendants():
+            for subject, object in narrower.get_relations():
+                yield subject.iri, iri, object.iri
+            if narrower.inverse_property is not None:
+                for object, subject in narrower.inverse_property.get_relations():
+                    yield subject.iri, iri, object.iri

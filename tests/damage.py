@@ -110,7 +110,7 @@ def wound(home: Path, name: str, how: str) -> None:
 MENDED: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "the pointer is empty": (
         lambda home: (home / "current").write_text(""),
-        ["current cannot be read (invalid literal for int() with base 10: b''): set to 6."],
+        ["current cannot be read (invalid literal for int() with base 10: ''): set to 6."],
     ),
     "the pointer is gone": (lambda home: drop(home / "current"), ["current cannot be read"]),
     "the pointer is a folder": (

@@ -13,7 +13,7 @@ from kg.loading import ensure_content
 from kg.parsing import Document, prefixed_turtle
 from kg.reasoning import classify, derive
 from kg.store import Versions
-from kg.terms import ENTAILED_GRAPH, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, TRADE
+from kg.terms import ENTAILED_GRAPH, ONTOLOGY_GRAPH, PREFIXES, RDF_TYPE, TRADE, compact
 from tests.sources import CONTENT, document, small_content
 
 
@@ -46,6 +46,31 @@ def test_facts_that_agree_with_the_ontology_are_consistent() -> None:
 def test_class_that_nothing_can_belong_to_is_named() -> None:
     found = classify(ontology_with("", "trade:Odd a owl:Class ; rdfs:subClassOf trade:Tariff , foaf:Person ."))
     assert (found.consistent, found.unsatisfiable) == (True, (TRADE + "Odd",))
+
+
+@pytest.mark.parametrize(
+    ("facts", "follows"),
+    [
+        (
+            "proposal:x a trade:Proposal ; trade:targets tariff:y . tariff:y a trade:Tariff .",
+            "proposal:x trade:concerns tariff:y",
+        ),
+        (
+            "round:x a trade:Round ; trade:holds meeting:y . meeting:y a trade:Meeting .",
+            "meeting:y trade:partOf round:x",
+        ),
+        (
+            "round:x a trade:Round ; trade:seats meeting:y . meeting:y a trade:Meeting .",
+            "meeting:y trade:partOf round:x",
+        ),
+    ],
+    ids=["by a narrower property", "by the inverse", "by what is narrower than the inverse"],
+)
+def test_what_follows_from_a_relation_is_found(facts: str, follows: str) -> None:
+    axioms = """trade:holds a owl:ObjectProperty ; owl:inverseOf trade:partOf .
+        trade:seats a owl:ObjectProperty ; rdfs:subPropertyOf trade:holds ."""
+    found = classify(ontology_with(facts, axioms))
+    assert follows in {" ".join(map(compact, triple)) for triple in found.inferred}
 
 
 @pytest.fixture(scope="module")
