@@ -246,11 +246,8 @@ def _types(world: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def _relations(world: Any, properties: set[str]) -> Iterator[tuple[str, str, str]]:
-    """owlready2 takes over from HermiT what neither a narrower property nor the inverse says already."""
+    """owlready2 takes over from HermiT what no narrower property says already. (It looks at inverses by itself.)"""
     for iri in properties:
         for narrower in world[iri].descendants():
             for subject, object in narrower.get_relations():
                 yield subject.iri, iri, object.iri
-            if narrower.inverse_property is not None:
-                for object, subject in narrower.inverse_property.get_relations():
-                    yield subject.iri, iri, object.iri
