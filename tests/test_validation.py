@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pyoxigraph as ox
 import pyshacl
@@ -14,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rdflib import RDF, SH
 
-from kg.content import Content
 from kg.draft import Draft
 from kg.loading import ensure_content
 from kg.reasoning import derive
@@ -95,34 +93,6 @@ def before(small: Versions) -> set[Result]:
     """The results that the small store has from the start."""
     with small.reading() as (_, store):
         return from_scratch(store, set())
-
-
-def test_shipped_content_gets_the_verdict_of_validating_all_of_it_at_once(tmp_path: Path) -> None:
-    """In the view in which the prevailing source speaks. What a source says in its own light adds no violation."""
-    versions = Versions.create(tmp_path / "home", bare=False)
-    outcome = ensure_content(versions, Content.shipped())
-    assert outcome is not None
-    with versions.reading() as (_, store):
-        everything = from_scratch(store, set())
-    assert {severity for *_, severity in everything} <= {"warning"}
-    assert everything <= told(outcome.report.findings)
-    assert outcome.report.conforms
-
-
-def test_change_to_the_shipped_facts_gets_the_results_of_validating_everything(shipped_home: Path) -> None:
-    versions = Versions(shipped_home)
-    facts = (
-        "rate:us-232-autos-jp-15 trade:percent 1700.0 . proposal:x a trade:Concession ; trade:targets country:JP ."
-        'round:us-jp-5 trade:until "2025-06-01"^^xsd:date . meeting:us-jp-5-lutnick-2025-06-05 trade:date 5 .'
-    )
-    with versions.reading() as (_, store):
-        standing = from_scratch(store, set())
-    changed, everything = judge(
-        versions, lambda draft: draft.set_graph(USER, document(facts, "user").quads()), {USER.value}
-    )
-    assert changed <= everything
-    assert everything - standing <= changed
-    assert len([r for r in changed if r[-1] == "violation"]) >= 8
 
 
 def iri(name: str) -> ox.NamedNode:
