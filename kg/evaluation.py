@@ -54,7 +54,9 @@ class Question:
     def rebuilt(cls, fields: Mapping[str, Any]) -> Question:
         """The question that has these fields, as JSON tells them; its text is not checked again."""
         question = cls.__new__(cls)
-        vars(question).update(fields, calls=tuple(Call(*call) for call in fields["calls"]))
+        calls = tuple(Call(*call) for call in fields["calls"])
+        default, named = tuple(fields["default_graphs"]), tuple(fields["named_graphs"])
+        vars(question).update(fields, default_graphs=default, named_graphs=named, calls=calls)
         return question
 
     @property

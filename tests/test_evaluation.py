@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from kg import formats
 from kg.engines import StoreReader
-from kg.evaluation import write_graph
+from kg.evaluation import Question, write_graph
 from kg.store import Versions
 from kg.terms import PREFIXES
 
@@ -61,3 +62,18 @@ def test_types_come_first_in_turtle() -> None:
     write_graph(reversed(TRIPLES[:6]), formats.GRAPHS[0], output)
     names = re.findall(r" (a|\w+:\w+) \"", output.getvalue().decode())
     assert names[0] == "a"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        Question("ASK {}"),
+        Question("CONSTRUCT WHERE { ?s ?p <x> }", ("urn:a", "urn:b"), ("urn:c",), "https://example.org/"),
+        Question(
+            "SELECT (NOW() AS ?n) { SERVICE <https://a.example/> { ?s ?p ?o } SERVICE SILENT <https://b.example/> {} }",
+            gateways={"https://a.example/": "http://127.0.0.1:1/a", "https://b.example/": "http://127.0.0.1:1/b"},
+        ),
+    ],
+)
+def test_a_question_is_the_same_after_its_way_to_a_worker(question: Question) -> None:
+    assert vars(Question.rebuilt(json.loads(json.dumps(question.fields)))) == vars(question)
