@@ -29,6 +29,12 @@ settings.register_profile(THOROUGH)
 CONTENT = Content.shipped()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are processors, since many tests wait; not too many, as servers and their workers are
+    processes of their own."""
+    return min(os.cpu_count() or 1, 7) + 1
+
+
 @dataclass
 class Asker:
     """Asks named questions of the shipped facts, as `kg ask` does."""
