@@ -32,11 +32,10 @@ class NotModified(Exception):
         self.tag = tag
 
 
-def entity_tag(graph: Graph, name: str) -> str:
-    """The tag of an answer that is made from the current version in the format `name`; empty where versions are not
-    told. It is weak: it stands for the facts, which workers may give in another order, and servers in another coding.
+def entity_tag(graph: Graph, version: int, name: str) -> str:
+    """The tag of an answer that is made from a version in the format `name`; empty where versions are not told. It is
+    weak: it stands for the facts, which workers may give in another order, and servers in another coding.
     """
-    version = graph.version()
     mark = graph.mark(version)
     return f'W/"{version}-{mark}-{name}"' if mark else ""
 
@@ -50,7 +49,7 @@ def tag_headers(request: Request, graph: Graph, name: str) -> dict[str, str]:
     Raises:
         NotModified: the request says that the client has this answer.
     """
-    tag = entity_tag(graph, name)
+    tag = entity_tag(graph, graph.version(), name)
     if not tag:
         return {}
     given = _given(request, "if-none-match")

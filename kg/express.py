@@ -82,20 +82,16 @@ class Express:
             return
         trace = current()
         trace.route, trace.job, trace.digest = PATH, "query", plan.digest
-        tag = {}
-        if (
-            scope["method"] == "GET"
-            and not plan.question.volatile
-            and (name := entity_tag(self._graph, plan.form.name))
-        ):
-            tag = {"ETag": name}
         try:
             answer = await self._graph.query(plan.question, plan.form, limits=self._graph.limits)
         except Exception as error:  # the application knows what to answer
             scope.setdefault("state", {})[FAILURE] = error
             await self._app(scope, receive, send)
             return
-        response = stream(answer, plan.form, tag)
+        tag = ""
+        if scope["method"] == "GET" and not plan.question.volatile:
+            tag = entity_tag(self._graph, answer.head["version"], plan.form.name)
+        response = stream(answer, plan.form, {"ETag": tag} if tag else None)
         response.raw_headers += _USUAL
         await response(scope, receive, send)
 
