@@ -6,7 +6,7 @@ from hypothesis import settings
 
 #: The profile, as in `pytest --hypothesis-profile=thorough`. It takes hours.
 THOROUGH = "thorough"
-_TIMES = 10
+_TIMES = 20
 
 
 def tries(few: int) -> int:

@@ -222,7 +222,7 @@ def test_file_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     refuse(tmp_path / "none.tar", tmp_path, StoreFailure, r"none\.tar cannot be restored to .*: No such file")
 
 
-@settings(max_examples=tries(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_backup_cut_short_anywhere_is_refused(good: Path, tmp_path: Path, data: st.DataObject) -> None:
     """Up to the blocks of zeros that end a tar file."""
@@ -236,7 +236,7 @@ def test_backup_cut_short_anywhere_is_refused(good: Path, tmp_path: Path, data: 
     assert tree(tmp_path / "out") == []
 
 
-@settings(max_examples=tries(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_backup_with_a_turned_byte_is_refused_or_the_same(good: Path, tmp_path: Path, data: st.DataObject) -> None:
     """Not all bytes of a tar file mean something; those that do are found wrong, and nothing is left."""

@@ -19,8 +19,9 @@ from tests.server import Server
 ONE, TWO = (ox.Triple(ox.NamedNode("urn:s"), ox.NamedNode("urn:p"), ox.Literal(text)) for text in ("one", "two"))
 
 
+@pytest.mark.long
 def test_a_server_under_everything_at_once_gives_right_answers(home: Path) -> None:
-    report = soak(home, seconds=8, clients=8, hurry=8)
+    report = soak(home, seconds=15, clients=8, hurry=8)
     assert report.fine, report.text()
     asked = {kind for kind, _ in report.mixed.counts}
     assert {"light", "upload", "update", "read back"} <= asked

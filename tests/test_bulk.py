@@ -89,7 +89,7 @@ def seen(draft: Draft) -> Iterator[set[ox.Quad]]:
         assert len(set(found)) == len(found)
 
 
-@settings(max_examples=tries(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=steps)
 def test_any_steps_publish_the_same_in_bulk(
     tiny: Path,

@@ -347,7 +347,7 @@ statements = st.tuples(facts, st.sampled_from("ab"))
 turns = st.tuples(st.sets(st.integers(0, 11), max_size=5), st.one_of(st.none(), st.none(), st.integers(0, 4)))
 
 
-@settings(deadline=None, max_examples=tries(20))
+@settings(deadline=None, max_examples=tries(12))
 @given(
     pool=st.lists(axioms, min_size=1, max_size=5, unique=True),
     said=st.lists(statements, min_size=3, max_size=12, unique=True),

@@ -70,7 +70,7 @@ def patched(quads: set[ox.Quad], rows: list[str]) -> set[ox.Quad]:
 def test_each_form_leads_from_any_version_to_any_other(bare: bool) -> None:
     """What sources assert in one version, and the difference, give what they assert in the other."""
 
-    @settings(max_examples=tries(6), deadline=None)
+    @settings(max_examples=tries(4), deadline=None)
     @given(histories(bare), st.data())
     def check(history: list[Steps], data: st.DataObject) -> None:
         with tempfile.TemporaryDirectory() as folder:

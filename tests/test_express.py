@@ -83,7 +83,7 @@ def test_short_and_whole_way_give_the_same_answer(both: Any, text: str, accept: 
         assert short == whole
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=tries(30))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=tries(20))
 @example(fields=[("query", ROWS), ("query", "ASK {}")], raw="", method="GET")
 @example(fields=[("query", "ASK {}"), ("format", "csv"), ("format", "json")], raw="", method="POST")
 @example(fields=[("query", "ASK {}"), ("format", "html")], raw="", method="GET")

@@ -277,7 +277,7 @@ def test_calls_of_the_engine_are_seen(ground: Ground) -> None:
     assert ground.reached() == (before[0], before[1] + 3)
 
 
-COSTLY = settings(max_examples=tries(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+COSTLY = settings(max_examples=tries(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @COSTLY

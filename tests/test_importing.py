@@ -282,7 +282,7 @@ def schedules(draw: st.DrawFn) -> list[Line]:
     return lines
 
 
-@settings(deadline=None, max_examples=tries(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=tries(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=schedules())
 def test_each_printed_duty_gives_one_rate_and_what_is_broader_is_known(
     shipped_home: Path, tmp_path: Path, lines: list[Line]

@@ -75,7 +75,7 @@ def test_past_versions_hold_what_they_held(bare: bool, monkeypatch: pytest.Monke
     """Every version of any history, to the last quad: kept, or made again from later ones or from the beginning."""
     monkeypatch.setattr("kg.store.KEEP", 2)
 
-    @settings(max_examples=tries(10), deadline=None)
+    @settings(max_examples=tries(6), deadline=None)
     @given(histories(bare))
     def check(history: list[Steps]) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +89,7 @@ def test_past_versions_hold_what_they_held(bare: bool, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("bare", [False, True])
 def test_changes_between_any_two_versions_lead_from_one_to_the_other(bare: bool) -> None:
-    @settings(max_examples=tries(8), deadline=None)
+    @settings(max_examples=tries(5), deadline=None)
     @given(histories(bare), st.data())
     def check(history: list[Steps], data: st.DataObject) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -262,7 +262,7 @@ inquiries = st.builds(
 )
 
 
-@settings(max_examples=tries(30), deadline=None)
+@settings(max_examples=tries(15), deadline=None)
 @given(inquiry=inquiries)
 def test_what_holds_of_every_rate(reader: StoreReader, inquiry: Inquiry) -> None:
     answer = explain(reader, inquiry)

@@ -274,7 +274,7 @@ inquiries = st.builds(
 )
 
 
-@settings(max_examples=tries(30), deadline=None)
+@settings(max_examples=tries(15), deadline=None)
 @given(inquiry=inquiries)
 def test_what_holds_of_every_rate_on_either_clock(reader: StoreReader, inquiry: Inquiry) -> None:
     answer = explain(reader, inquiry)
@@ -297,7 +297,7 @@ def test_what_holds_of_every_rate_on_either_clock(reader: StoreReader, inquiry: 
         assert by_authority(answer, "IEEPA") is None
 
 
-@settings(max_examples=tries(12), deadline=None)
+@settings(max_examples=tries(8), deadline=None)
 @example(inquiry=Inquiry("US", "CA", CAR, "2026-03-01", "2025-05-01"))  # the end of an exemption was not known yet
 @given(inquiry=inquiries)
 def test_question_of_the_components_gives_those_of_the_rate(reader: StoreReader, inquiry: Inquiry) -> None:

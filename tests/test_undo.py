@@ -40,7 +40,7 @@ def bare(tmp_path: Path) -> Versions:
 
 
 def test_undo_of_the_last_commit_gives_the_state_before() -> None:
-    @settings(max_examples=tries(8), deadline=None)
+    @settings(max_examples=tries(5), deadline=None)
     @given(histories(bare=True))
     def check(history: list[Steps]) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +56,7 @@ def test_undo_of_the_last_commit_gives_the_state_before() -> None:
 
 
 def test_undo_of_any_commit_inverts_what_later_ones_left_of_it() -> None:
-    @settings(max_examples=tries(8), deadline=None)
+    @settings(max_examples=tries(5), deadline=None)
     @given(histories(bare=True), st.data())
     def check(history: list[Steps], data: st.DataObject) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -160,7 +160,7 @@ def pool(small: Versions) -> tuple[list[ox.Quad], list[ox.Quad]]:
 
 
 # Each example derives and validates a small store twice.
-costly = settings(max_examples=tries(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+costly = settings(max_examples=tries(5), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @costly

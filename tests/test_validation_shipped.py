@@ -97,6 +97,7 @@ def changes(facts: list[ox.Quad], functional: set[str]) -> Iterator[Change]:
                 yield [], [ox.Quad(other.subject, quad.predicate, quad.object, other.graph_name)]
 
 
+@pytest.mark.long
 def test_single_changes_to_the_shipped_facts_give_what_making_them_all_gives(shipped: Shipped) -> None:
     """Types, labels, days and links go, and others come. Each is judged alone, and none concerns a node that another
     does. So the results of all facts, with all changes made, are those of each change and, on the nodes that none

@@ -40,7 +40,7 @@ def apply(draft: Draft, gone: list[ox.Quad], new: list[ox.Quad]) -> None:
 
 @given(text=shapes, seed=st.integers(0, 2**32), bulk=st.booleans())
 @settings(
-    max_examples=tries(30), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=tries(15), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 def test_random_changes_under_random_shapes_are_judged_like_all_facts(
     tmp_path_factory: pytest.TempPathFactory, text: str, seed: int, bulk: bool

@@ -227,7 +227,7 @@ facts = st.one_of(
 changes = st.lists(st.tuples(st.booleans(), facts), min_size=1, max_size=12)
 
 
-@settings(deadline=None, max_examples=tries(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=tries(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.lists(facts, min_size=5, max_size=20), rounds=st.lists(changes, min_size=1, max_size=3))
 def test_random_changes_give_what_is_worked_out_anew(
     tmp_path_factory: pytest.TempPathFactory, start: list[str], rounds: list[list[tuple[bool, str]]]

@@ -58,7 +58,7 @@ class Copying(_Current):
 
 
 @pytest.mark.parametrize("bare", [False, True])
-@settings(max_examples=tries(10), deadline=None)
+@settings(max_examples=tries(6), deadline=None)
 @given(data=st.data())
 def test_after_any_commits_the_copy_is_what_stands_on_disk(bare: bool, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
