@@ -35,9 +35,9 @@ with Versions(Path(sys.argv[1])).writing() as draft:
 
 
 def test_what_is_acknowledged_survives_kills(home: Path, tmp_path: Path) -> None:
-    tally = besiege(tmp_path, home, kills=8, seed=7)
+    tally = besiege(tmp_path, home, kills=24, seed=7)
     assert not tally.lost, tally.text()
-    assert tally.kills.total() == 8
+    assert tally.kills.total() == 24
     assert tally.found == tally.acknowledged + tally.only_published
 
 
