@@ -170,6 +170,19 @@ def test_block_that_is_damaged_in_all_versions_is_made_again(store: Made) -> Non
     assert texts(home) == []
 
 
+def test_damage_to_any_file_of_a_database_is_found(full: Made) -> None:
+    """Also in an index that no reading of the facts goes through."""
+    home, _ = full
+    files = sorted((home / "versions" / str(TOP)).glob("*.sst"))
+    assert len(files) > 10
+    for file in files:
+        data = file.read_bytes()
+        turn_a_bit(file)
+        assert any(f"version {TOP} is damaged" in text for text in texts(home, dry_run=True)), file.name
+        file.write_bytes(data)
+    assert texts(home) == []
+
+
 def test_missing_record_is_recalled_from_the_history(full: Made) -> None:
     home, before = full
     drop(home / "records" / "3.json")

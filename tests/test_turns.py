@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 
 import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kg.turns import Turns
-from tests.server import Server
+from tests.server import Server, wait_until
 
 ENDLESS = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
 
@@ -117,11 +116,16 @@ def test_one_clients_heavy_queries_leave_another_served(server: Server) -> None:
     with httpx.Client(
         base_url=server.url, timeout=60, transport=httpx.HTTPTransport(local_address="127.0.0.2")
     ) as other:
-        while 'parley_workers_busy{kind="read"} 2.0' not in other.get("/metrics").text:
-            time.sleep(0.02)
+
+        def told() -> str:
+            return other.get("/metrics").text
+
+        two, three = 'parley_workers_busy{kind="read"} 2.0', "parley_queue_length 3.0"
+        wait_until(lambda: two in (text := told()) and three in text, "two at work, three that wait")
         answer = other.get("/sparql", params={"query": "SELECT (NOW() AS ?now) {}", "format": "json"})
-        busy = other.get("/metrics").text
+        after = told()
     for thread in threads:
         thread.join()
     assert answer.status_code == 200
-    assert 'parley_workers_busy{kind="read"} 2.0' in busy
+    assert two in after
+    assert three in after
